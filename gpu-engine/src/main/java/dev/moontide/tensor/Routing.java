@@ -1,0 +1,24 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.tensor;
+
+/**
+ * The experts chosen for each token of a step and their weights: {@code topK} of each, in ascending
+ * order of expert. Storage is the backend's; it works only with the {@link Ops} that made it.
+ */
+public interface Routing {
+  /** Tokens it has room for. */
+  int capacity();
+
+  /** Experts per token. */
+  int topK();
+}

@@ -1,0 +1,27 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.tensor;
+
+/**
+ * A loaded weight on a backend's device: {@link #rows()} outputs by {@link #columns()} inputs, in
+ * whatever form the backend computes with. Owned by the {@link Ops} that loaded it.
+ */
+public interface Weight {
+  /** Output features. */
+  int rows();
+
+  /** Input features. */
+  int columns();
+
+  /** Bytes it occupies on the device. */
+  long bytes();
+}

@@ -147,8 +147,17 @@ public interface Ops extends AutoCloseable {
    */
   void experts(Tensor out, Tensor x, Routing routing, Experts experts, int n);
 
-  /** {@code out[r] = x[logitToken(r)]}: the rows whose logits are asked for; both float32. */
-  void gatherLogitRows(Tensor out, Tensor x, Step step);
+  /** {@code out[i] = x[logitToken(first + i)]} for {@code i < count}; both float32. */
+  void gatherLogitRows(Tensor out, Tensor x, Step step, int first, int count);
+
+  /** Index of the largest entry of each of the first {@code n} rows, the lowest of equals. */
+  void argmax(int[] out, Tensor logits, int n);
+
+  /**
+   * {@code out[i] = log softmax(logits[rows[i]])[tokens[i]]} for {@code i < count}, each row's sum
+   * computed once and in a fixed order. Calls list their rows in non-decreasing order.
+   */
+  void logProbabilities(double[] out, Tensor logits, int[] rows, int[] tokens, int count);
 
   /** Copies row {@code row} of a float32 tensor into {@code out} from {@code offset}. */
   void read(Tensor x, int row, float[] out, int offset);

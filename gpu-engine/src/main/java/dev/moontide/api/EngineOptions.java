@@ -1,0 +1,100 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.api;
+
+import java.nio.file.Path;
+
+/**
+ * What an engine is started with, validated. One engine per JVM serves equal options.
+ *
+ * @param model the checkpoint's folder
+ * @param backend the device; {@link Backend#AUTO} says in the log what it chose and why
+ * @param precision the compute type; {@link Precision#AUTO} takes bf16 where the device computes it
+ *     natively, else float32
+ * @param maxBatchTokens tokens one step computes at most
+ * @param maxSequences sequences one step computes at most
+ * @param kvCacheBytes memory for the latent cache; 0 chooses by what the model and the machine
+ *     leave
+ * @param maxModelLength longest prompt and output together; 0 takes the model's own limit
+ * @param threads compute threads of the CPU backend; 0 takes the machine's processors
+ * @param prefixCache whether requests share the computation of equal beginnings
+ */
+public record EngineOptions(
+    Path model,
+    Backend backend,
+    Precision precision,
+    int maxBatchTokens,
+    int maxSequences,
+    long kvCacheBytes,
+    int maxModelLength,
+    int threads,
+    boolean prefixCache) {
+
+  /** Devices an engine runs on. */
+  public enum Backend {
+    AUTO,
+    CPU,
+    CUDA
+  }
+
+  /** Types it computes in. */
+  public enum Precision {
+    AUTO,
+    BF16,
+    F32
+  }
+
+  public EngineOptions {
+    check(maxBatchTokens >= 16, "max-batch-tokens", maxBatchTokens, "at least 16");
+    check(maxSequences >= 1, "max-sequences", maxSequences, "at least 1");
+    check(kvCacheBytes >= 0, "kv-cache-memory", kvCacheBytes, "0 (automatic) or a number of bytes");
+    check(maxModelLength >= 0, "max-model-len", maxModelLength, "0 (the model's own) or more");
+    check(threads >= 0, "threads", threads, "0 (all processors) or more");
+  }
+
+  private static void check(boolean valid, String name, Object value, String allowed) {
+    if (!valid) {
+      throw MoontideException.configuration("%s is %s: allowed is %s", name, value, allowed);
+    }
+  }
+
+  /** The defaults for the checkpoint in {@code model}. */
+  public static EngineOptions of(Path model) {
+    return new EngineOptions(model, Backend.AUTO, Precision.AUTO, 2048, 256, 0, 0, 0, true);
+  }
+
+  public EngineOptions withBackend(Backend value) {
+    return new EngineOptions(
+        model,
+        value,
+        precision,
+        maxBatchTokens,
+        maxSequences,
+        kvCacheBytes,
+        maxModelLength,
+        threads,
+        prefixCache);
+  }
+
+  public EngineOptions withPrecision(Precision value) {
+    return new EngineOptions(
+        model,
+        backend,
+        value,
+        maxBatchTokens,
+        maxSequences,
+        kvCacheBytes,
+        maxModelLength,
+        threads,
+        prefixCache);
+  }
+}

@@ -1,0 +1,38 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.engine;
+
+/**
+ * Totals of an engine since its start.
+ *
+ * @param device what it runs on
+ * @param steps forward steps
+ * @param promptTokens prompt tokens of finished requests
+ * @param cachedTokens of those, taken from the prefix cache
+ * @param completionTokens tokens generated
+ * @param preemptions sequences that gave up their cache blocks and were computed again
+ * @param loadSeconds time to load the checkpoint
+ * @param loadedBytes bytes read from the checkpoint
+ * @param prefillSeconds time in steps with prompt tokens
+ * @param decodeSeconds time in steps without
+ */
+public record EngineStatistics(
+    String device,
+    long steps,
+    long promptTokens,
+    long cachedTokens,
+    long completionTokens,
+    long preemptions,
+    double loadSeconds,
+    long loadedBytes,
+    double prefillSeconds,
+    double decodeSeconds) {}

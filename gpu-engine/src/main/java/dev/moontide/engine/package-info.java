@@ -1,0 +1,5 @@
+/** The pull loop: many tasks' requests through one scheduler and one model. */
+@NullMarked
+package dev.moontide.engine;
+
+import org.jspecify.annotations.NullMarked;

@@ -196,6 +196,22 @@ class WeightLoaderTest {
   }
 
   @Test
+  void aCheckpointMadeUpFromTheInventoryLoads() throws IOException {
+    TestCheckpoint made = new TestCheckpoint();
+    ModelConfig config = ModelConfig.load(fixture("micro-grouped"));
+    for (ExpectedTensor tensor : TensorInventory.of(config).tensors()) {
+      made.put(
+          tensor.name(),
+          StoredType.BF16,
+          tensor.shape(),
+          new byte[Math.toIntExact(2 * tensor.elements())]);
+    }
+    Files.copy(fixture("micro-grouped").resolve("config.json"), folder.resolve("config.json"));
+    made.write(folder);
+    assertEquals(2 * config.totalParameters(), load(folder, recording).bytes());
+  }
+
+  @Test
   void nothingIsLoadedFromACheckpointWithProblems() throws IOException {
     TestCheckpoint tensors =
         TestCheckpoint.copyOf(fixture("micro-k2"))

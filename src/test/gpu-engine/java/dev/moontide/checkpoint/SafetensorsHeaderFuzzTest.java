@@ -44,7 +44,7 @@ class SafetensorsHeaderFuzzTest {
       for (StoredTensor tensor : tensors) {
         assertTrue(tensor.position() >= 8 + header.length && tensor.end() <= fileBytes);
       }
-      return !problems.isEmpty();
+      return !problems.messages().isEmpty();
     } catch (MoontideException e) {
       return true;
     }

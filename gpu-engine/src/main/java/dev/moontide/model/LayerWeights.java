@@ -1,0 +1,4 @@
+package dev.moontide.model;
+
+/** One decoder layer's weights. */
+public record LayerWeights(AttentionWeights attention, FeedForward feedForward) {}

@@ -1,5 +1,3 @@
-<<<<<<< HEAD
-=======
 /*
  * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
  * in compliance with the License. You may obtain a copy of the License at
@@ -11,7 +9,6 @@
  * or implied. See the License for the specific language governing permissions and limitations under
  * the License.
  */
->>>>>>> checkpoint
 package dev.moontide.model;
 
 import dev.moontide.tensor.Weight;

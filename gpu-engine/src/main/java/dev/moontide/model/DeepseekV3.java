@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.model;
 
 import dev.moontide.model.AttentionWeights.QueryUp;
@@ -165,8 +176,7 @@ public final class DeepseekV3 implements LanguageModel {
     if (step == null || first < 0 || count > logitCapacity || first + count > step.logitRows()) {
       throw new IllegalArgumentException(
           "logits of rows %d to %d: the step asks for %d rows, at most %d at once"
-              .formatted(
-                  first, first + count, step == null ? 0 : step.logitRows(), logitCapacity));
+              .formatted(first, first + count, step == null ? 0 : step.logitRows(), logitCapacity));
     }
     ops.gatherLogitRows(last, x, step, first, count);
     ops.rmsNorm(lastNormed, last, 0, weights.norm(), epsilon, count);

@@ -102,7 +102,7 @@ class EngineInvarianceTest {
 
   private static Map<Long, Outcome> run(EngineOptions options, List<GenerationRequest> requests) {
     Map<Long, Outcome> outcomes = new TreeMap<>();
-    try (Engine engine = EngineLoader.load(options)) {
+    try (Engine engine = new Engine(EngineLoader.load(options), options)) {
       try (ResultStream results = engine.generate(requests.iterator())) {
         while (results.hasNext()) {
           GenerationResult result = results.next();

@@ -25,10 +25,9 @@ class GoldenLogitsTest {
 
   private static DeepseekV3 load(String model, Ops ops) {
     ModelConfig config = ModelConfig.load(Golden.folder(model));
-    try (Checkpoint checkpoint = Checkpoint.open(Golden.folder(model))) {
-      return new DeepseekV3(
-          config, ModelWeights.load(checkpoint, config, ops, 2), ops, MAX_TOKENS, 16, BLOCK);
-    }
+    Checkpoint checkpoint = Checkpoint.open(Golden.folder(model));
+    return new DeepseekV3(
+        config, ModelWeights.load(checkpoint, config, ops, 2).weights(), ops, MAX_TOKENS, 16, BLOCK);
   }
 
   /** Logits after every token of {@code ids}, computed in one step. */

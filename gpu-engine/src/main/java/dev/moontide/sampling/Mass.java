@@ -23,9 +23,9 @@ final class Mass {
   /** Below this every mass is 0: {@code e^-28 < 2^-40}. */
   private static final float NEGLIGIBLE = -28f;
 
-  private static final float LOG2_E = 1.44269504f;
+  private static final float LOG2_E = 1.442695f;
   // ln 2 in two parts: the first has few bits, so its product with a small integer is exact.
-  private static final float LN2_HIGH = 0.693359375f;
+  private static final float LN2_HIGH = 355f / 512f;
   private static final float LN2_LOW = -2.12194440e-4f;
 
   private Mass() {}
@@ -41,12 +41,12 @@ final class Mass {
     }
     int n = (int) (x * LOG2_E - 0.5f);
     float r = x - n * LN2_HIGH - n * LN2_LOW;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
+    float p = 1.9875691e-4f;
+    p = p * r + 1.3981999e-3f;
+    p = p * r + 8.333452e-3f;
+    p = p * r + 4.1665796e-2f;
+    p = p * r + 1.6666666e-1f;
+    p = p * r + 0.5f;
     float e = p * (r * r) + r + 1f;
     // 2^(40+n) is a normal double and e has 24 bits, so the product is exact before it is cut.
     return (long) (e * Double.longBitsToDouble((1023L + 40 + n) << 52));

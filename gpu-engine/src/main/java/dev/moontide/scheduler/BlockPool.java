@@ -119,8 +119,7 @@ final class BlockPool {
       found[block] = true;
       idle++;
       if (cache.hasParent(block)) {
-        int parent = cache.parent(block);
-        check(holders[parent] == 0 && !found[parent], block, "idle later than its parent");
+        check(!found[cache.parent(block)], block, "idle later than its parent");
       }
     }
     if (idle != idleCount) {

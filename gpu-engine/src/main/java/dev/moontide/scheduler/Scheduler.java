@@ -248,6 +248,11 @@ public final class Scheduler {
     return pool.available();
   }
 
+  /** Whether nobody will read what {@code block} holds: it is neither held nor cached. */
+  public boolean isFree(int block) {
+    return pool.holders(block) == 0 && !cache.contains(block);
+  }
+
   private int room() {
     return step.maxTokens() - step.tokens();
   }

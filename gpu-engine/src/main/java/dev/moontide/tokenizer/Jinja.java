@@ -100,7 +100,7 @@ final class Jinja {
       JinjaSandbox.Interpreter interpreter = interpreter(variables);
       String text;
       try {
-        interpreter.getContext().setDynamicVariableResolver(others::apply);
+        interpreter.getContext().setDynamicVariableResolver(variable -> value(variable, others));
         text = interpreter.render(root, false);
       } catch (JinjaSandbox.Refusal refusal) {
         throw refusal.reason();
@@ -113,9 +113,38 @@ final class Jinja {
       }
       List<TemplateError> errors = interpreter.getErrors();
       if (!errors.isEmpty()) {
+        for (TemplateError error : errors) {
+          throwRefusal(error.getException());
+        }
         throw new MoontideException(MoontideException.Category.ROW, message(errors));
       }
       return text;
+    }
+
+    /**
+     * A variable from outside, by Python's names too. A refusal must not be noted and forgotten.
+     */
+    private static @Nullable Object value(
+        String variable, Function<String, @Nullable Object> others) {
+      try {
+        return switch (variable) {
+          case "True" -> true;
+          case "False" -> false;
+          case "None", "loop", "caller" -> null;
+          default -> others.apply(variable);
+        };
+      } catch (MoontideException e) {
+        throw new JinjaSandbox.Refusal(e);
+      }
+    }
+
+    /** Within a macro even a refusal is noted as an error. */
+    private static void throwRefusal(@Nullable Throwable error) {
+      for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+        if (cause instanceof JinjaSandbox.Refusal refusal) {
+          throw refusal.reason();
+        }
+      }
     }
 
     private String message(List<TemplateError> errors) {

@@ -66,6 +66,10 @@ final class JinjaAccess extends ELResolver {
       return PythonStrings.call(
           text, method.toString(), arguments == null ? new Object[0] : arguments);
     }
+    if (base instanceof JinjaForTag.Loop loop && method.equals("cycle") && arguments != null) {
+      context.setPropertyResolved(true);
+      return loop.cycle(arguments);
+    }
     if (base instanceof Filter
         || base instanceof ExpTest
         || base instanceof PyWrapper

@@ -98,8 +98,8 @@ final class JinjaTokens {
   /**
    * The source as jinjava reads it as Jinja would. Slices, {@code value[a:b:c]}, become calls of
    * the filter {@code slice_of}, since jinjava's own take neither an expression as a bound nor a
-   * step; braces that close one another are held apart, since together they would end the
-   * expression.
+   * step. Spaces go between closing braces, which would end the expression, and around a sign,
+   * which jinjava takes for the number's.
    */
   String forJinjava() {
     JinjaTokens tokens = this;
@@ -107,19 +107,25 @@ final class JinjaTokens {
       tokens = new JinjaTokens(next.get());
       next = tokens.withoutFirstSlice();
     }
-    return tokens.withBracesApart();
+    return tokens.spaced();
   }
 
-  private String withBracesApart() {
-    StringBuilder apart = new StringBuilder();
+  private String spaced() {
+    StringBuilder spaced = new StringBuilder();
     int from = 0;
     for (int i = 1; i < size(); i++) {
-      if (text(i).equals("}") && text(i - 1).equals("}")) {
-        apart.append(source, from, starts.get(i)).append(' ');
-        from = starts.get(i);
+      boolean braces = text(i).equals("}") && text(i - 1).equals("}");
+      boolean binary = "+-".contains(text(i)) && (endsValue(i - 1) || isNumber(i - 1));
+      if (braces || binary) {
+        spaced.append(source, from, starts.get(i)).append(' ').append(text(i)).append(' ');
+        from = end(i);
       }
     }
-    return apart.append(source.substring(from)).toString();
+    return spaced.append(source.substring(from)).toString();
+  }
+
+  private boolean isNumber(int index) {
+    return !text(index).isEmpty() && Character.isDigit(text(index).charAt(0));
   }
 
   private Optional<String> withoutFirstSlice() {

@@ -97,7 +97,7 @@ final class EngineLoader {
   private static TokenIds stopTokens(Path folder, @Nullable Tokenizer tokenizer) {
     Optional<ChatTemplate> template =
         tokenizer == null ? Optional.empty() : ChatTemplate.load(folder, tokenizer);
-    return StopTokens.load(folder, tokenizer, template);
+    return StopTokens.load(folder, tokenizer, template).ids();
   }
 
   private static Supplier<ObjIntConsumer<StringBuilder>> decoders(Tokenizer tokenizer) {

@@ -16,7 +16,7 @@ import java.util.List;
  * <p>{@link #logits(TokenIds)} computes the same from a plain list of tokens.
  */
 final class FakeModel implements LanguageModel {
-  /** A row that sees this token has NaN for logits. */
+  /** A row that sees this token has NaN for logits; it is never generated. */
   static final int POISON = 1;
 
   private final int vocabularySize;
@@ -160,6 +160,7 @@ final class FakeModel implements LanguageModel {
     for (int v = 0; v < vocabularySize; v++) {
       logits[v] = poisoned ? Float.NaN : (mix(h + v) >>> 40) / (float) (1 << 21) - 4;
     }
+    logits[POISON] = Float.NEGATIVE_INFINITY;
     return logits;
   }
 

@@ -80,7 +80,7 @@ class SchedulingTest {
     }
   }
 
-  private static void check(
+  static void check(
       FakeModel model, Straightforward oracle, GenerationRequest request, GenerationResult result) {
     assertEquals(request.prompt().length(), result.promptTokens());
     Outcome expected = oracle.answer(request);

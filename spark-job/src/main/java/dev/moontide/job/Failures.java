@@ -1,0 +1,43 @@
+package dev.moontide.job;
+
+import dev.moontide.api.MoontideException;
+import java.util.ArrayList;
+import java.util.List;
+
+/** What to tell of an exception. */
+final class Failures {
+  private Failures() {}
+
+  /**
+   * The message of Moontide's own exception among the causes, else of the deepest cause, in one
+   * line: what wraps it (a stage, a task, a write) says nothing of what to do.
+   */
+  static String message(Throwable failure) {
+    List<Throwable> causes = causes(failure);
+    Throwable told =
+        causes.stream()
+            .filter(MoontideException.class::isInstance)
+            .findFirst()
+            .orElse(causes.get(causes.size() - 1));
+    String message = told.getMessage();
+    return message == null || message.isBlank()
+        ? told.getClass().getName()
+        : message.strip().lines().findFirst().orElse("").strip();
+  }
+
+  /** Whether nothing was started because of options or configuration. */
+  static boolean isConfiguration(Throwable failure) {
+    return failure instanceof MoontideException known
+        && known.category() == MoontideException.Category.CONFIGURATION;
+  }
+
+  private static List<Throwable> causes(Throwable failure) {
+    List<Throwable> causes = new ArrayList<>();
+    for (Throwable cause = failure;
+        cause != null && !causes.contains(cause);
+        cause = cause.getCause()) {
+      causes.add(cause);
+    }
+    return causes;
+  }
+}

@@ -74,8 +74,7 @@ final class CommandSyntax {
         OptionSpec.builder("--" + option.name()).description(option.description());
     return switch (option.takes()) {
       case NOTHING -> builder.arity("0").type(boolean.class).build();
-      case ONE ->
-          builder.arity("1").type(String.class).paramLabel(option.parameter()).build();
+      case ONE -> builder.arity("1").type(String.class).paramLabel(option.parameter()).build();
       case ONE_OR_MORE ->
           builder
               .arity("1..*")
@@ -99,7 +98,7 @@ final class CommandSyntax {
 
   /** One line for a command line that does not parse, with the nearest option if one is meant. */
   static String message(CommandLine.ParameterException problem) {
-    String message = problem.getMessage().lines().findFirst().orElse("");
+    String message = Failures.message(problem);
     if (problem instanceof UnmatchedArgumentException unmatched
         && !unmatched.getSuggestions().isEmpty()) {
       return message + ": did you mean " + unmatched.getSuggestions().get(0) + "?";

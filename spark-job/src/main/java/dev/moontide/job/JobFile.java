@@ -85,9 +85,7 @@ final class JobFile {
     } catch (NoSuchFileException missing) {
       throw Values.invalid("config", file.toString(), "a YAML file that exists");
     } catch (JsonProcessingException malformed) {
-      throw MoontideException.configuration(
-          "%s: %s",
-          file, malformed.getMessage().lines().findFirst().orElse("is not YAML"));
+      throw MoontideException.configuration("%s: %s", file, Failures.message(malformed));
     } catch (IOException unreadable) {
       throw MoontideException.configuration("%s cannot be read: %s", file, unreadable);
     }
@@ -114,7 +112,8 @@ final class JobFile {
       case ONE_OR_MORE:
         if (node.isObject()) {
           List<String> pairs = new ArrayList<>();
-          node.properties().forEach(pair -> pairs.add(pair.getKey() + "=" + pair.getValue().asText()));
+          node.properties()
+              .forEach(pair -> pairs.add(pair.getKey() + "=" + pair.getValue().asText()));
           return Optional.of(pairs);
         }
         return Optional.of(node.isArray() ? scalars(option, node) : List.of(node.asText()));

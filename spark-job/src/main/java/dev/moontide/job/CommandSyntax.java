@@ -15,11 +15,13 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.ArgGroupSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.UsageMessageSpec;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.UnmatchedArgumentException;
 
@@ -40,7 +42,7 @@ final class CommandSyntax {
         .footer("", "moontide COMMAND --help shows a command's options and examples.");
     root.mixinStandardHelpOptions(true);
     commands.forEach(command -> root.addSubcommand(command.name(), spec(command)));
-    return new CommandLine(root).setUnmatchedOptionsAllowedAsOptionParameters(false);
+    return new CommandLine(root);
   }
 
   private static CommandSpec spec(Command command) {
@@ -85,19 +87,54 @@ final class CommandSyntax {
     };
   }
 
-  /** What was typed, by option name. */
+  /**
+   * What was typed, by option name.
+   *
+   * @throws ParameterException for what picocli takes for a value and no one means as such
+   */
   static Values values(ParseResult parsed) {
+    CommandLine line = parsed.commandSpec().commandLine();
     Map<String, List<String>> values = new LinkedHashMap<>();
     for (OptionSpec option : parsed.matchedOptions()) {
-      boolean flag = option.arity().max() == 0;
-      values.put(
-          option.longestName().substring(2), flag ? List.of() : option.originalStringValues());
+      List<String> typed = option.arity().max() == 0 ? List.of() : option.originalStringValues();
+      if (option.arity().max() == 1 && typed.size() > 1) {
+        throw new ParameterException(
+            line, option.longestName() + " is given twice: " + String.join(" and ", typed));
+      }
+      if (option.arity().isVariable()) {
+        rejectOptions(line, typed);
+      }
+      values.put(option.longestName().substring(2), typed);
     }
     return new Values(values);
   }
 
+  /** A misspelt option after one of several values would silently be one more of these. */
+  private static void rejectOptions(CommandLine line, List<String> values) {
+    for (String value : values) {
+      if (value.matches("--[a-z][a-z-]*")) {
+        throw new ParameterException(
+            line,
+            "Unknown option: '%s'%s"
+                .formatted(
+                    value,
+                    nearest(line, value).map(found -> ": did you mean " + found + "?").orElse("")));
+      }
+    }
+  }
+
+  /** The option most like {@code name}, which is none, as picocli finds it. */
+  static Optional<String> nearest(CommandLine line, String name) {
+    try {
+      line.parseArgs(name);
+      return Optional.empty();
+    } catch (UnmatchedArgumentException unknown) {
+      return unknown.getSuggestions().stream().findFirst();
+    }
+  }
+
   /** One line for a command line that does not parse, with the nearest option if one is meant. */
-  static String message(CommandLine.ParameterException problem) {
+  static String message(ParameterException problem) {
     String message = Failures.message(problem);
     if (problem instanceof UnmatchedArgumentException unmatched
         && !unmatched.getSuggestions().isEmpty()) {

@@ -76,7 +76,8 @@ record Format(String source, Map<String, String> readOptions, Map<String, String
         fileName
             .toLowerCase(Locale.ROOT)
             .replaceFirst("\\.(gz|bz2|zst|zstd|lz4|snappy|deflate)$", "");
-    return switch (name.substring(name.lastIndexOf('.') + 1)) {
+    int dot = name.lastIndexOf('.');
+    return switch (dot < 0 ? "" : name.substring(dot + 1)) {
       case "jsonl", "json", "ndjson" -> Optional.of(JSONL);
       case "csv" -> Optional.of(CSV);
       case "tsv" -> Optional.of(TSV);

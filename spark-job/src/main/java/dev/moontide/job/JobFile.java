@@ -15,6 +15,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import com.fasterxml.jackson.dataformat.yaml.YAMLParser;
 import dev.moontide.api.MoontideException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -33,7 +34,11 @@ import java.util.function.Function;
  */
 final class JobFile {
   private static final YAMLMapper YAML =
-      YAMLMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
+      YAMLMapper.builder()
+          .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+          // A label "no" is a label.
+          .enable(YAMLParser.Feature.PARSE_BOOLEAN_LIKE_WORDS_AS_STRINGS)
+          .build();
 
   private final Path file;
   private final Map<String, CommandOption> options = new LinkedHashMap<>();
@@ -94,31 +99,38 @@ final class JobFile {
   }
 
   private Optional<List<String>> values(CommandOption option, JsonNode node) {
-    switch (option.takes()) {
-      case NOTHING:
-        if (!node.isBoolean()) {
-          throw invalid(option, node, "true or false");
-        }
-        return node.booleanValue() ? Optional.of(List.of()) : Optional.empty();
-      case ONE:
-        if (node.isArray() && option.parameter().contains(",")) {
-          scalars(option, node);
-          return Optional.of(List.of(node.toString()));
-        }
-        if (!node.isValueNode() || node.isNull()) {
-          throw invalid(option, node, "one value");
-        }
-        return Optional.of(List.of(node.asText()));
-      case ONE_OR_MORE:
-        if (node.isObject()) {
-          List<String> pairs = new ArrayList<>();
-          node.properties()
-              .forEach(pair -> pairs.add(pair.getKey() + "=" + pair.getValue().asText()));
-          return Optional.of(pairs);
-        }
-        return Optional.of(node.isArray() ? scalars(option, node) : List.of(node.asText()));
+    return switch (option.takes()) {
+      case NOTHING -> flag(option, node);
+      case ONE -> Optional.of(List.of(text(option, node)));
+      case ONE_OR_MORE -> Optional.of(texts(option, node));
+    };
+  }
+
+  private Optional<List<String>> flag(CommandOption option, JsonNode node) {
+    if (!node.isBoolean()) {
+      throw invalid(option, node, "true or false");
     }
-    throw new IllegalStateException();
+    return node.booleanValue() ? Optional.of(List.of()) : Optional.empty();
+  }
+
+  /** An option whose one value is itself a list takes a list too. */
+  private String text(CommandOption option, JsonNode node) {
+    if (node.isArray() && option.parameter().contains(",")) {
+      return YAML.valueToTree(scalars(option, node)).toString();
+    }
+    if (!node.isValueNode() || node.isNull()) {
+      throw invalid(option, node, "one value");
+    }
+    return node.asText();
+  }
+
+  private List<String> texts(CommandOption option, JsonNode node) {
+    if (node.isObject()) {
+      return node.properties().stream()
+          .map(pair -> pair.getKey() + "=" + pair.getValue().asText())
+          .toList();
+    }
+    return node.isArray() ? scalars(option, node) : List.of(node.asText());
   }
 
   private List<String> scalars(CommandOption option, JsonNode array) {

@@ -15,11 +15,9 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
-import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
  * {@code moontide COMMAND [options]}.
@@ -80,7 +78,10 @@ public final class Main {
               .one("config")
               .map(
                   file ->
-                      new JobFile(Path.of(file), command.options(), name -> nearest(line, name)))
+                      new JobFile(
+                          Path.of(file),
+                          command.options(),
+                          name -> CommandSyntax.nearest(line, name)))
               .map(file -> typed.orElse(file.read()))
               .orElse(typed);
       return command.run(values, console);
@@ -98,15 +99,5 @@ public final class Main {
       failure.printStackTrace(console.err());
     }
     return 1;
-  }
-
-  /** The option most like {@code name}, as picocli finds it. */
-  private static Optional<String> nearest(CommandLine line, String name) {
-    try {
-      line.parseArgs(name);
-      return Optional.empty();
-    } catch (UnmatchedArgumentException unknown) {
-      return unknown.getSuggestions().stream().findFirst();
-    }
   }
 }

@@ -87,6 +87,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("labels-file", "FILE", "The labels, one a line."),
               one("choices-column", "COLUMN", "A row's own labels, an array of strings."),
               one(
+                  "probability-floor",
+                  "P",
+                  "Labels proven less probable get 0; 0 computes them all. Default: 0.000001."),
+              one(
                   "truth-column",
                   "COLUMN",
                   "The right label: the report then says how many were hit.")));
@@ -112,6 +116,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("frequency-penalty", "X", "From -2 to 2. Default: 0."),
               one("repetition-penalty", "X", "Above 0, at most 10. Default: 1."),
               many("stop", "TEXT", "Strings that end a response; they are not part of it."),
+              one("stop-token-ids", "N,N", "Token ids that end a response."),
               one("seed", "N", "A row's samples depend on this and its id alone. Default: 0."),
               flag("ignore-eos", "Go on past the model's end of turn.")));
 
@@ -122,7 +127,12 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("max-batch-tokens", "N", "Tokens computed in one step. Default: 2048."),
               one("max-sequences", "N", "Rows in flight in a JVM. Default: 256."),
               one("kv-cache-memory", "SIZE", "E.g. 4g. Default: what the memory allows."),
-              one("max-model-len", "N", "Prompt and output together. Default: the model's.")));
+              one("max-model-len", "N", "Prompt and output together. Default: the model's."),
+              one("threads", "N", "Threads that compute. Default: the machine's processors."),
+              one(
+                  "prefix-cache",
+                  "true|false",
+                  "Whether equal beginnings of prompts are computed once. Default: true.")));
 
   static final OptionGroup COMMON =
       new OptionGroup(

@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
  * Counts the rows of each text, null not counted: an aggregate whose result is a JSON object, most
  * frequent first. Texts beyond the first {@link #BOUND} are counted together, as {@link #OTHERS}.
  */
-final class TextCounts extends Aggregator<String, HashMap<String, Long>, String> {
+final class TextCounts extends Aggregator<String, Map<String, Long>, String> {
   /** Different texts that are counted apart. */
   static final int BOUND = 10_000;
 
@@ -38,12 +38,12 @@ final class TextCounts extends Aggregator<String, HashMap<String, Long>, String>
   private static final ObjectMapper JSON = new ObjectMapper();
 
   @Override
-  public HashMap<String, Long> zero() {
+  public Map<String, Long> zero() {
     return new HashMap<>();
   }
 
   @Override
-  public HashMap<String, Long> reduce(HashMap<String, Long> counts, @Nullable String text) {
+  public Map<String, Long> reduce(Map<String, Long> counts, @Nullable String text) {
     if (text != null) {
       add(counts, text, 1);
     }
@@ -51,7 +51,7 @@ final class TextCounts extends Aggregator<String, HashMap<String, Long>, String>
   }
 
   @Override
-  public HashMap<String, Long> merge(HashMap<String, Long> counts, HashMap<String, Long> others) {
+  public Map<String, Long> merge(Map<String, Long> counts, Map<String, Long> others) {
     others.forEach((text, rows) -> add(counts, text, rows));
     return counts;
   }
@@ -62,7 +62,7 @@ final class TextCounts extends Aggregator<String, HashMap<String, Long>, String>
   }
 
   @Override
-  public String finish(HashMap<String, Long> counts) {
+  public String finish(Map<String, Long> counts) {
     Map<String, Long> ordered = new LinkedHashMap<>();
     counts.entrySet().stream()
         .sorted(
@@ -87,8 +87,8 @@ final class TextCounts extends Aggregator<String, HashMap<String, Long>, String>
 
   @Override
   @SuppressWarnings("unchecked")
-  public Encoder<HashMap<String, Long>> bufferEncoder() {
-    return (Encoder<HashMap<String, Long>>) (Encoder<?>) Encoders.javaSerialization(HashMap.class);
+  public Encoder<Map<String, Long>> bufferEncoder() {
+    return (Encoder<Map<String, Long>>) (Encoder<?>) Encoders.javaSerialization(Map.class);
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.moontide.job.bench;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.moontide.api.MoontideException;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -58,7 +59,7 @@ public final class BenchShape {
 
   /** The keys {@link #of} accepts, with their defaults. */
   public static Map<String, Long> defaults() {
-    return Map.copyOf(DEFAULTS);
+    return Collections.unmodifiableMap(DEFAULTS);
   }
 
   /** The model's {@code config.json}. */

@@ -19,14 +19,14 @@ import java.util.SplittableRandom;
  * Weights are uniform with the variance of {@code 1 / inputs}, gains are 1 and biases 0, so that
  * activations keep their size and routing spreads over the experts.
  */
-final class RandomCheckpoint {
+public final class RandomCheckpoint {
   private static final int BUFFER_BYTES = 8 << 20;
   private static final long SEED = 1;
 
   private RandomCheckpoint() {}
 
   /** Writes {@code config.json} and {@code model.safetensors} into {@code folder}. */
-  static void write(Path folder, BenchShape shape) throws IOException {
+  public static void write(Path folder, BenchShape shape) throws IOException {
     Files.createDirectories(folder);
     Path config = folder.resolve(ModelConfig.FILE);
     new ObjectMapper().writerWithDefaultPrettyPrinter().writeValue(config.toFile(), shape.config());

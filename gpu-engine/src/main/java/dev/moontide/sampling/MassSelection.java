@@ -19,7 +19,7 @@ import java.util.Arrays;
  * above it and the first few equal to it.
  *
  * <p>Masses are counted into buckets of 1/64 octave; only the bucket in which the selection ends is
- * sorted. Two passes over the row, whatever its distribution.
+ * sorted. Two passes over the row for each of top-k and top-p at most, whatever its distribution.
  */
 final class MassSelection {
   private static final int BUCKET_BITS = 6;
@@ -52,15 +52,20 @@ final class MassSelection {
   void select(long least, int topK, double topP) {
     int count = 0;
     total = 0;
-    Arrays.fill(counts, 0);
-    Arrays.fill(sums, 0);
+    boolean isCut = topK > 0 || topP < 1;
+    if (isCut) {
+      Arrays.fill(counts, 0);
+      Arrays.fill(sums, 0);
+    }
     for (long mass : masses) {
       if (mass >= least) {
-        int b = bucketOf(mass);
-        counts[b]++;
-        sums[b] += mass;
         count++;
         total += mass;
+        if (isCut) {
+          int b = bucketOf(mass);
+          counts[b]++;
+          sums[b] += mass;
+        }
       }
     }
     threshold = least - 1;

@@ -37,7 +37,7 @@ public final class ChoiceSequence extends Sequence {
   }
 
   @Override
-  public int length() {
+  int length() {
     return prompt().length() + search.queued();
   }
 

@@ -26,7 +26,7 @@ import java.util.Arrays;
  * <p>Blocks are entered and removed by the scheduler and the {@link BlockPool}; children are
  * removed before their parents.
  */
-final class PrefixCache {
+class PrefixCache {
   private final int blockSize;
   private final int blocks;
 
@@ -182,7 +182,8 @@ final class PrefixCache {
     return false;
   }
 
-  private long hash(int before, TokenIds prompt, int index) {
+  /** A test overrides this to make everything collide. */
+  long hash(int before, TokenIds prompt, int index) {
     long h = before;
     for (int i = index * blockSize; i < (index + 1) * blockSize; i++) {
       h = (h ^ prompt.get(i)) * 0x9E3779B97F4A7C15L;

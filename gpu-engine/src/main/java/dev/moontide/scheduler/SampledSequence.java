@@ -56,7 +56,7 @@ public final class SampledSequence extends Sequence {
   }
 
   @Override
-  public int length() {
+  int length() {
     return prompt().length() + count;
   }
 
@@ -113,11 +113,6 @@ public final class SampledSequence extends Sequence {
       }
     }
     return false;
-  }
-
-  /** Tokens generated. */
-  public int completionTokens() {
-    return count;
   }
 
   @Override

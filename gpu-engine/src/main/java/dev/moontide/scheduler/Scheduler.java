@@ -243,12 +243,9 @@ public final class Scheduler {
     return preemptions;
   }
 
-  /** Blocks that no sequence holds. */
-  public int availableBlocks() {
-    return pool.available();
-  }
-
-  /** Whether nobody will read what {@code block} holds: it is neither held nor cached. */
+  /**
+   * Whether nobody will read what {@code block} holds: it is neither held nor cached. For checks.
+   */
   public boolean isFree(int block) {
     return pool.holders(block) == 0 && !cache.contains(block);
   }

@@ -32,7 +32,7 @@ public final class ScoredSequence extends Sequence {
   }
 
   @Override
-  public int length() {
+  int length() {
     return logProbabilities.length;
   }
 

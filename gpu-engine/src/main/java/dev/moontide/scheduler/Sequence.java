@@ -56,7 +56,7 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
   // ---- the objective -------------------------------------------------------------------------
 
   /** Entries known so far, computed or not. */
-  public abstract int length();
+  abstract int length();
 
   /** Most entries this sequence can come to have in the cache. */
   public abstract int maxLength();
@@ -90,7 +90,7 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
   }
 
   /** Entries in the cache. */
-  public int computed() {
+  int computed() {
     return computed;
   }
 

@@ -76,7 +76,7 @@ class SchedulingTest {
       while (scheduler.hasWork()) {
         step();
       }
-      assertEquals(model.cacheBlocks(), scheduler.availableBlocks());
+      scheduler.checkIntegrity();
     }
   }
 

@@ -26,7 +26,7 @@ import picocli.CommandLine.ParseResult;
  */
 public final class Main {
   private static final List<Command> COMMANDS =
-      List.of(JobCommand.label(), JobCommand.generate(), JobCommand.score());
+      List.of(JobCommand.label(), JobCommand.generate(), JobCommand.score(), new InspectCommand());
 
   private Main() {}
 

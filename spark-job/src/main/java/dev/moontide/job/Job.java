@@ -80,7 +80,7 @@ final class Job {
 
   private Progress show(Console console, JobMetrics metrics, InputOptions input) {
     return Progress.start(
-        spark, command, metrics, new RowCount(spark).of(input), console.err(), System.getenv());
+        command, metrics, new RowCount(spark).of(input), console.err(), System.getenv());
   }
 
   /** Says of a malformed line that it is one, where the transform saw a row of nulls. */

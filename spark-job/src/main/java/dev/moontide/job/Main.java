@@ -26,7 +26,12 @@ import picocli.CommandLine.ParseResult;
  */
 public final class Main {
   private static final List<Command> COMMANDS =
-      List.of(JobCommand.label(), JobCommand.generate(), JobCommand.score(), new BenchCommand());
+      List.of(
+          JobCommand.label(),
+          JobCommand.generate(),
+          JobCommand.score(),
+          new InspectCommand(),
+          new BenchCommand());
 
   private Main() {}
 

@@ -140,7 +140,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
           List.of(
               one("config", "FILE", "A YAML file of these options; the command line wins."),
               flag("quiet", "No progress on stderr."),
-              flag("verbose", "A failed job's stack trace, not only its message.")));
+              flag("verbose", "The stack trace of a failure, not only its message.")));
 
   OptionGroup {
     options = List.copyOf(options);

@@ -24,7 +24,6 @@ import java.util.concurrent.TimeUnit;
 import me.tongfei.progressbar.DelegatingProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
-import org.apache.spark.sql.SparkSession;
 
 /**
  * Shows on stderr how far a job is: a bar where that is a terminal, else a line every {@link
@@ -40,25 +39,22 @@ final class Progress implements AutoCloseable {
   private static final Duration LINE_EVERY = Duration.ofSeconds(10);
   private static final Duration BAR_EVERY = Duration.ofMillis(500);
 
-  private final SparkSession spark;
-  private final LiveCounts live;
+  private final JobMetrics metrics;
   private final View view;
   private final ScheduledExecutorService ticks;
   private final long start = System.nanoTime();
 
   /** How progress looks. */
   private interface View extends AutoCloseable {
-    void show(LiveCounts.Counts counts, double seconds);
+    void show(JobMetrics.Snapshot counts, double seconds);
 
     @Override
     void close();
   }
 
-  private Progress(SparkSession spark, JobMetrics metrics, View view, Duration every) {
-    this.spark = spark;
-    this.live = new LiveCounts(metrics);
+  private Progress(JobMetrics metrics, View view, Duration every) {
+    this.metrics = metrics;
     this.view = view;
-    spark.sparkContext().addSparkListener(live);
     this.ticks =
         Executors.newSingleThreadScheduledExecutor(
             runnable -> {
@@ -77,27 +73,23 @@ final class Progress implements AutoCloseable {
    * @param total rows, if known
    */
   static Progress start(
-      SparkSession spark,
       String command,
       JobMetrics metrics,
       OptionalLong total,
       PrintWriter err,
       Map<String, String> environment) {
     return Optional.ofNullable(environment.get(COLUMNS))
-        .map(
-            columns ->
-                new Progress(spark, metrics, new Bar(command, total, err, columns), BAR_EVERY))
-        .orElseGet(() -> new Progress(spark, metrics, new Lines(command, total, err), LINE_EVERY));
+        .map(columns -> new Progress(metrics, new Bar(command, total, err, columns), BAR_EVERY))
+        .orElseGet(() -> new Progress(metrics, new Lines(command, total, err), LINE_EVERY));
   }
 
   private void tick() {
-    view.show(live.now(), (System.nanoTime() - start) / 1e9);
+    view.show(metrics.snapshot(), (System.nanoTime() - start) / 1e9);
   }
 
   @Override
   public void close() {
     ticks.shutdownNow();
-    spark.sparkContext().removeSparkListener(live);
     view.close();
   }
 
@@ -127,7 +119,7 @@ final class Progress implements AutoCloseable {
     }
 
     @Override
-    public void show(LiveCounts.Counts counts, double seconds) {
+    public void show(JobMetrics.Snapshot counts, double seconds) {
       bar.stepTo(counts.rows());
       bar.setExtraMessage(rates(counts, seconds));
     }
@@ -153,7 +145,7 @@ final class Progress implements AutoCloseable {
     }
 
     @Override
-    public void show(LiveCounts.Counts counts, double seconds) {
+    public void show(JobMetrics.Snapshot counts, double seconds) {
       StringBuilder line = new StringBuilder(format("moontide %s: %,d", command, counts.rows()));
       total.ifPresent(rows -> line.append(format(" of %,d", rows)));
       line.append(" rows, ").append(rates(counts, seconds));
@@ -168,9 +160,11 @@ final class Progress implements AutoCloseable {
     public void close() {}
   }
 
-  private static String rates(LiveCounts.Counts counts, double seconds) {
+  private static String rates(JobMetrics.Snapshot counts, double seconds) {
     String rates =
-        format("%,.0f rows/s, %,.0f tokens/s", counts.rows() / seconds, counts.tokens() / seconds);
+        format(
+            "%,.0f rows/s, %,.0f tokens/s",
+            counts.rows() / seconds, (counts.promptTokens() + counts.completionTokens()) / seconds);
     return counts.errors() == 0 ? rates : rates + format(", %,d errors", counts.errors());
   }
 

@@ -42,7 +42,10 @@ final class JinjaSandbox {
   private static final int MAX_ITEMS = 1 << 20;
   private static final int MAX_RECURSION = 64;
 
-  /** Nodes a rendering may evaluate: some seconds' worth. */
+  /**
+   * Steps a rendering may take: at most seconds' worth. A node or an iteration is as many steps as
+   * scopes are open, since names are looked up through all of them.
+   */
   private static final int MAX_STEPS = 5_000_000;
 
   // What Jinja has, so that a template means what it means to its author; nothing that decodes
@@ -128,10 +131,26 @@ final class JinjaSandbox {
         });
     JinjaFilter.all().forEach(jinjava::registerFilter);
     jinjava.registerTag(new JinjaForTag());
+    for (ELFunctionDefinition function : jinjava.getGlobalContext().getAllFunctions()) {
+      if (!FUNCTIONS.contains(function.getName())) {
+        jinjava.registerFunction(
+            new ELFunctionDefinition(
+                function.getNamespace(),
+                function.getLocalName(),
+                JinjaSandbox.class,
+                "refuseFunction",
+                Object[].class));
+      }
+    }
     jinjava.registerFunction(
         new ELFunctionDefinition(
             "", "raise_exception", JinjaSandbox.class, "raiseException", Object.class));
     return jinjava;
+  }
+
+  /** The parent of all contexts in which templates are rendered. */
+  static Context context(Jinjava jinjava) {
+    return new Context(jinjava.getGlobalContext(), Map.of(), CONFIG.getDisabled());
   }
 
   private static JinjavaConfig config() {
@@ -154,8 +173,7 @@ final class JinjaSandbox {
         .withDisabled(
             Map.of(
                 Library.FILTER, allBut(FILTERS, everything.getAllFilters()),
-                Library.TAG, allBut(TAGS, everything.getAllTags()),
-                Library.FUNCTION, allBut(FUNCTIONS, everything.getAllFunctions())))
+                Library.TAG, allBut(TAGS, everything.getAllTags())))
         .withRandomNumberGeneratorStrategy(RandomNumberGeneratorStrategy.CONSTANT_ZERO)
         .withMaxOutputSize(MAX_TEXT)
         .withMaxStringLength(MAX_TEXT)
@@ -177,7 +195,14 @@ final class JinjaSandbox {
     Set<String> names = new HashSet<>();
     everything.forEach(item -> names.add(item.getName()));
     names.removeAll(allowed);
+    JinjaFilter.all().forEach(filter -> names.remove(filter.getName()));
     return names;
+  }
+
+  /** What every function is that Jinja does not have; jinjava cannot take them away. */
+  static Object refuseFunction(Object... arguments) {
+    throw new Refusal(
+        MoontideException.row("the template calls a function that templates do not have"));
   }
 
   /** {@code raise_exception(message)}: how a template refuses a conversation. */
@@ -209,8 +234,10 @@ final class JinjaSandbox {
       super(jinjava, context, CONFIG);
     }
 
-    private void step() {
-      if (++steps > MAX_STEPS) {
+    /** Counts a node or an iteration. */
+    void step() {
+      steps += getScopeDepth();
+      if (steps > MAX_STEPS) {
         throw new Refusal(
             MoontideException.row(
                 "the template did not end within %d steps; it may loop", MAX_STEPS));

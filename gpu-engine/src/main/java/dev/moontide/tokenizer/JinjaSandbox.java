@@ -34,6 +34,10 @@ import org.jspecify.annotations.Nullable;
  * It reaches no file, clock, random number or Java object ({@link JinjaAccess}), rendered text is
  * never read as a template again, and its output, recursion and steps are bounded. Time is bounded
  * by steps, so that what a row gives depends on the row alone.
+ *
+ * <p>What still differs from Jinja: {@code and} gives true or false, not its operand; a number
+ * equals the text that spells it; none and undefined are one, and print nothing; there is no {@code
+ * filter} block. A template that uses an unknown tag, filter or function is told so.
  */
 final class JinjaSandbox {
   /** Longest text, in characters: hundreds of times the longest prompt. */

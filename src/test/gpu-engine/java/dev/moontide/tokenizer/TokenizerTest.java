@@ -11,6 +11,7 @@
  */
 package dev.moontide.tokenizer;
 
+import static java.util.stream.Collectors.toList;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -19,12 +20,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.moontide.api.TokenIds;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.regex.MatchResult;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -42,6 +47,52 @@ class TokenizerTest {
       assertArrayEquals(ids, TOKENIZER.encode(text).toArray(), text);
       assertEquals(text, TOKENIZER.decode(TokenIds.of(ids)));
     }
+  }
+
+  /** Long pieces take another path in the library than short ones. */
+  @Test
+  void piecesAreMergedByRank() {
+    Map<ByteBuffer, Integer> ranks = new HashMap<>();
+    for (int id = 0; id < 3840; id++) {
+      ranks.put(ByteBuffer.wrap(TOKENIZER.bytes(id)), id);
+    }
+    Random random = new Random(7);
+    String[] units = {"e", "t", "an", "ing", "s", "é"};
+    for (int i = 0; i < 200; i++) {
+      StringBuilder piece = new StringBuilder();
+      for (int length = 1 + random.nextInt(i % 10 == 0 ? 900 : 60); length > 0; length--) {
+        piece.append(units[random.nextInt(units.length)]);
+      }
+      assertEquals(merged(piece.toString(), ranks), TOKENIZER.encode(piece.toString()));
+    }
+  }
+
+  /** Merges, again and again, the neighbours whose union has the lowest rank, the first of equals. */
+  private static TokenIds merged(String piece, Map<ByteBuffer, Integer> ranks) {
+    byte[] bytes = piece.getBytes(StandardCharsets.UTF_8);
+    List<Integer> cuts = IntStream.rangeClosed(0, bytes.length).boxed().collect(toList());
+    while (true) {
+      int best = Integer.MAX_VALUE;
+      int at = 0;
+      for (int i = 1; i + 1 < cuts.size(); i++) {
+        Integer rank = ranks.get(between(bytes, cuts.get(i - 1), cuts.get(i + 1)));
+        if (rank != null && rank < best) {
+          best = rank;
+          at = i;
+        }
+      }
+      if (at == 0) {
+        return TokenIds.of(
+            IntStream.range(1, cuts.size())
+                .map(i -> ranks.get(between(bytes, cuts.get(i - 1), cuts.get(i))))
+                .toArray());
+      }
+      cuts.remove(at);
+    }
+  }
+
+  private static ByteBuffer between(byte[] bytes, int from, int to) {
+    return ByteBuffer.wrap(bytes, from, to - from);
   }
 
   @Test

@@ -26,7 +26,11 @@ import org.jspecify.annotations.Nullable;
  * names but some: a chat model must stop both at the end of text and at the end of its turn.
  */
 public final class StopTokens {
-  private StopTokens() {}
+  private final TokenIds ids;
+
+  private StopTokens(NavigableSet<Integer> ids) {
+    this.ids = TokenIds.of(ids.stream().mapToInt(Integer::intValue).toArray());
+  }
 
   /**
    * Collects {@code eos_token_id} of {@code config.json} and of {@code generation_config.json}
@@ -34,10 +38,9 @@ public final class StopTokens {
    * control token with which the chat template ends a turn.
    *
    * @param tokenizer the folder's tokenizer, or null for a checkpoint without one
-   * @return the ids, ascending, each once
    * @throws MoontideException of category checkpoint for an id that is none
    */
-  public static TokenIds load(
+  public static StopTokens load(
       Path folder, @Nullable Tokenizer tokenizer, Optional<ChatTemplate> chatTemplate) {
     NavigableSet<Integer> ids = new TreeSet<>();
     addEndOfText(folder.resolve("config.json"), ids);
@@ -52,7 +55,7 @@ public final class StopTokens {
         .map(ChatTemplate::endOfTurn)
         .filter(end -> end.length() > 0)
         .ifPresent(end -> ids.add(end.get(0)));
-    return TokenIds.of(ids.stream().mapToInt(Integer::intValue).toArray());
+    return new StopTokens(ids);
   }
 
   private static void addEndOfText(Path file, NavigableSet<Integer> ids) {
@@ -73,5 +76,20 @@ public final class StopTokens {
           "%s: eos_token_id should be a token id or a list of them, found %s", file, value);
     }
     return value.intValue();
+  }
+
+  /** The ids, ascending. */
+  public TokenIds ids() {
+    return ids;
+  }
+
+  /** Whether {@code token} ends a generation. */
+  public boolean contains(int token) {
+    for (int i = 0; i < ids.length(); i++) {
+      if (ids.get(i) == token) {
+        return true;
+      }
+    }
+    return false;
   }
 }

@@ -13,6 +13,7 @@ package dev.moontide.tokenizer;
 
 import static dev.moontide.api.MoontideException.Category.CHECKPOINT;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.TokenIds;
@@ -29,20 +30,27 @@ class StopTokensTest {
     assertEquals(
         TokenIds.of(3841, 3842),
         StopTokens.load(
-            TinyCheckpoint.FOLDER, TinyCheckpoint.TOKENIZER, Optional.of(TinyCheckpoint.CHAT)));
+            TinyCheckpoint.FOLDER, TinyCheckpoint.TOKENIZER, Optional.of(TinyCheckpoint.CHAT)).ids());
+  }
+
+  @Test
+  void onlyStopTokensAreContained() {
+    StopTokens stop = StopTokens.load(TinyCheckpoint.FOLDER, null, Optional.empty());
+    assertTrue(stop.contains(3841) && stop.contains(3842));
+    assertFalse(stop.contains(3840));
   }
 
   @Test
   void everySourceCounts(@TempDir Path folder) {
-    assertEquals(TokenIds.of(), StopTokens.load(folder, null, Optional.empty()));
+    assertEquals(TokenIds.of(), StopTokens.load(folder, null, Optional.empty()).ids());
     TinyCheckpoint.write(folder, "config.json", List.of("{\"eos_token_id\": 9}"));
-    assertEquals(TokenIds.of(9), StopTokens.load(folder, null, Optional.empty()));
+    assertEquals(TokenIds.of(9), StopTokens.load(folder, null, Optional.empty()).ids());
     TinyCheckpoint.write(folder, "generation_config.json", List.of("{\"eos_token_id\": [7, 9]}"));
-    assertEquals(TokenIds.of(7, 9), StopTokens.load(folder, null, Optional.empty()));
+    assertEquals(TokenIds.of(7, 9), StopTokens.load(folder, null, Optional.empty()).ids());
     TinyCheckpoint.writeConfig(folder, Map.of(), Map.of("eos_token", "[EOT]"));
     assertEquals(
         TokenIds.of(7, 9, 3842, 3849),
-        StopTokens.load(folder, TinyCheckpoint.TOKENIZER, Optional.of(TinyCheckpoint.CHAT)));
+        StopTokens.load(folder, TinyCheckpoint.TOKENIZER, Optional.of(TinyCheckpoint.CHAT)).ids());
   }
 
   @Test

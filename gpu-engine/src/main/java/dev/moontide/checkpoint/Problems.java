@@ -70,10 +70,6 @@ public final class Problems {
     }
   }
 
-  public boolean isEmpty() {
-    return count == 0;
-  }
-
   /** Every problem; of more than ten thousand, the first and a line with the number of others. */
   public List<String> messages() {
     List<String> all = new ArrayList<>(messages);

@@ -68,10 +68,6 @@ final class ModelConfigReader {
     keys.oneOf("attention_bias", "false");
     keys.oneOf("mlp_bias", "false");
     keys.oneOf("rope_interleave", "true");
-    if (keys.has("num_key_value_heads")) {
-      int heads = keys.integer("num_attention_heads", 1, MAX_COUNT);
-      keys.oneOf("num_key_value_heads", Integer.toString(heads));
-    }
   }
 
   private ModelConfig config(String modelType, Problems problems) {
@@ -83,6 +79,8 @@ final class ModelConfigReader {
     int moeIntermediateSize = keys.integer("moe_intermediate_size", 1, MAX_WIDTH);
     int numHiddenLayers = keys.integer("num_hidden_layers", 1, MAX_COUNT);
     int numAttentionHeads = keys.integer("num_attention_heads", 1, MAX_COUNT);
+    // Latent attention has a key for every head.
+    keys.oneOf("num_key_value_heads", Integer.toString(numAttentionHeads));
     int nSharedExperts = keys.integer("n_shared_experts", 0, MAX_SHARED, 0);
     int nRoutedExperts = keys.integer("n_routed_experts", 1, MAX_COUNT);
     int numExpertsPerTok = keys.integer("num_experts_per_tok", 1, MAX_COUNT);

@@ -20,7 +20,6 @@ import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import org.apache.spark.TaskKilledException;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
@@ -47,7 +46,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
   private final OutputRows output;
   private final Inference inference;
   private final AnswerColumns answer;
-  private final Function<InternalRow, @Nullable String> truth;
+  private final @Nullable Column truth;
   private final Consumer<JobMetrics.Snapshot> counts;
   private final BooleanSupplier killed;
 
@@ -57,7 +56,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
   private @Nullable ResultStream results;
 
   /**
-   * @param truth a row's right label, where that is known
+   * @param truth column of the right labels, if there is one
    * @param counts takes the counts, batch by batch
    * @param killed whether the task's answers are no longer wanted
    */
@@ -66,7 +65,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       OutputRows output,
       Inference inference,
       AnswerColumns answer,
-      Function<InternalRow, @Nullable String> truth,
+      @Nullable Column truth,
       Consumer<JobMetrics.Snapshot> counts,
       BooleanSupplier killed) {
     this.input = input;
@@ -134,7 +133,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     long start = System.nanoTime();
     InternalRow row = input.row(id);
     output.add(joined.apply(row, answer.row()), input.bytes(id) + answer.bytes());
-    tally.count(answer, truth.apply(row));
+    tally.count(answer, truth == null ? null : truth.text(row));
     input.release(id);
     tally.addArrowNanos(System.nanoTime() - start);
     if (tally.rows() == ArrowBatch.MAX_ROWS) {

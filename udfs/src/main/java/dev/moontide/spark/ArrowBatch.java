@@ -17,6 +17,8 @@ import org.apache.arrow.vector.VectorSchemaRoot;
 import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.execution.arrow.ArrowWriter;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.sql.util.ArrowUtils;
 import org.apache.spark.sql.vectorized.ArrowColumnVector;
 import org.apache.spark.sql.vectorized.ColumnVector;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
@@ -57,6 +59,11 @@ final class ArrowBatch implements AutoCloseable {
             root.getFieldVectors().stream()
                 .map(ArrowColumnVector::new)
                 .toArray(ColumnVector[]::new));
+  }
+
+  /** The Arrow schema of {@code schema}; fails for a type that Arrow or Spark's writer lacks. */
+  static Schema schema(StructType schema) {
+    return ArrowUtils.toArrowSchema(schema, "UTC", true, false);
   }
 
   boolean hasRoomFor(long rowBytes) {

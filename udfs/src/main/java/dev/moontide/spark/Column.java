@@ -12,6 +12,7 @@
 package dev.moontide.spark;
 
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.IntegralType;
 import org.apache.spark.sql.types.StringType;
@@ -40,5 +41,15 @@ record Column(String name, int ordinal, DataType type) {
   /** A string or a whole number as text; null if it is null. */
   @Nullable String text(InternalRow row) {
     return row.isNullAt(ordinal) ? null : String.valueOf(row.get(ordinal, type));
+  }
+
+  /** The value as templates know it; null if it is null. */
+  @Nullable Object value(InternalRow row) {
+    return row.isNullAt(ordinal) ? null : CatalystValues.toJava(row.get(ordinal, type), type);
+  }
+
+  /** The type of the elements of an array. */
+  DataType elementType() {
+    return ((ArrayType) type).elementType();
   }
 }

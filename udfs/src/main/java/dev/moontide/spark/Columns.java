@@ -27,6 +27,7 @@ import org.apache.spark.sql.types.LongType;
 import org.apache.spark.sql.types.StringType;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What can be said on the driver about the columns of a dataset, before any model is loaded: those
@@ -71,7 +72,7 @@ final class Columns {
   private void checkArrow() {
     for (StructField field : schema.fields()) {
       try {
-        GenerationPartition.arrowSchema(new StructType(new StructField[] {field}));
+        ArrowBatch.schema(new StructType(new StructField[] {field}));
       } catch (RuntimeException e) {
         throw new MoontideException(
             MoontideException.Category.CONFIGURATION,
@@ -111,7 +112,7 @@ final class Columns {
     }
   }
 
-  private void checkText(String option, @org.jspecify.annotations.Nullable String column) {
+  private void checkText(String option, @Nullable String column) {
     if (column != null) {
       check(option, column, Column::isText, "a string or a whole number");
     }

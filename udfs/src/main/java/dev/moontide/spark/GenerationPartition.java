@@ -12,18 +12,13 @@
 package dev.moontide.spark;
 
 import java.util.Iterator;
-import java.util.function.Function;
 import org.apache.arrow.memory.BufferAllocator;
-import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.catalyst.InternalRow;
-import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.util.ArrowUtils;
 import org.apache.spark.util.TaskCompletionListener;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What a task does with its partition.
@@ -54,38 +49,17 @@ record GenerationPartition(
             .newChildAllocator("moontide task " + task.taskAttemptId(), 0, Long.MAX_VALUE);
     // Listeners run in reverse: the allocator closes last, and says so if a batch was not freed.
     task.addTaskCompletionListener((TaskCompletionListener) context -> allocator.close());
-    AnswerRows answers = answerRows(rows, inference, allocator, task);
+    String truth = options.output().truthColumn();
+    AnswerRows answers =
+        new AnswerRows(
+            InputRows.of(rows, inputSchema, allocator),
+            OutputRows.of(outputSchema, allocator),
+            inference,
+            new AnswerColumns(options.task()),
+            truth == null ? null : Column.of(inputSchema, truth),
+            metrics::add,
+            task::isInterrupted);
     task.addTaskCompletionListener((TaskCompletionListener) context -> answers.close());
     return answers;
-  }
-
-  private AnswerRows answerRows(
-      Iterator<Row> rows, Inference inference, BufferAllocator allocator, TaskContext task) {
-    ExpressionEncoder<Row> inputEncoder = ExpressionEncoder.apply(inputSchema, true);
-    ExpressionEncoder<Row> outputEncoder = ExpressionEncoder.apply(outputSchema);
-    ExpressionEncoder.Serializer<Row> serializer = inputEncoder.createSerializer();
-    ExpressionEncoder.Deserializer<Row> deserializer =
-        outputEncoder
-            .resolveAndBind(
-                outputEncoder.resolveAndBind$default$1(), outputEncoder.resolveAndBind$default$2())
-            .createDeserializer();
-    return new AnswerRows(
-        new InputRows(rows, serializer::apply, arrowSchema(inputSchema), allocator),
-        new OutputRows(arrowSchema(outputSchema), allocator, deserializer::apply),
-        inference,
-        new AnswerColumns(options.task()),
-        truth(),
-        metrics::add,
-        task::isInterrupted);
-  }
-
-  private Function<InternalRow, @Nullable String> truth() {
-    String column = options.output().truthColumn();
-    return column == null ? row -> null : Column.of(inputSchema, column)::text;
-  }
-
-  /** The Arrow schema of {@code schema}; fails for a type that Arrow or Spark's writer lacks. */
-  static Schema arrowSchema(StructType schema) {
-    return ArrowUtils.toArrowSchema(schema, "UTC", true, false);
   }
 }

@@ -21,7 +21,9 @@ import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
 import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
+import org.apache.spark.sql.types.StructType;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -56,10 +58,7 @@ final class InputRows implements AutoCloseable {
   /** A row that had no room in the current batch: the serializer's own, until its next call. */
   private @Nullable UnsafeRow ahead;
 
-  /**
-   * @param serializer gives {@link UnsafeRow}s, and may give the same one each time
-   */
-  InputRows(
+  private InputRows(
       Iterator<Row> rows,
       Function<Row, InternalRow> serializer,
       Schema schema,
@@ -68,6 +67,14 @@ final class InputRows implements AutoCloseable {
     this.serializer = serializer;
     this.schema = schema;
     this.allocator = allocator;
+  }
+
+  /** The rows of a partition, in batches that belong to {@code allocator}. */
+  static InputRows of(Iterator<Row> rows, StructType schema, BufferAllocator allocator) {
+    // Lenient: takes dates and times of both of Java's APIs, whichever the session gives.
+    ExpressionEncoder.Serializer<Row> serializer =
+        ExpressionEncoder.apply(schema, true).createSerializer();
+    return new InputRows(rows, serializer::apply, ArrowBatch.schema(schema), allocator);
   }
 
   boolean hasNext() {

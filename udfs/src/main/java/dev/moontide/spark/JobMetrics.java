@@ -95,10 +95,12 @@ public final class JobMetrics implements Serializable {
   }
 
   private final Total total = new Total();
+  private final transient @Nullable SparkContext context;
   private final transient @Nullable RunningTasks running;
 
   /** Counts for the tasks of {@code context}. */
   JobMetrics(SparkContext context) {
+    this.context = context;
     context.register(total, NAME);
     running = new RunningTasks(total.id());
     context.addSparkListener(running);
@@ -110,6 +112,12 @@ public final class JobMetrics implements Serializable {
    */
   public Snapshot snapshot() {
     return running == null ? total.value() : total.value().plus(running.counts());
+  }
+
+  /** Whether these are counts for tasks of {@code other}. */
+  @SuppressWarnings("ReferenceEquality") // contexts have no other equality
+  boolean isOf(SparkContext other) {
+    return context == other;
   }
 
   /** Adds a task's counts, on its executor. */

@@ -11,21 +11,33 @@
  */
 package dev.moontide.spark;
 
+import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
 
-/** The generation transform: rows in, the same rows with the model's answers out. */
+/** The generation transform: rows in, the same rows with the model's answers out. Thread-safe. */
 public final class Moontide {
   private final JobOptions options;
+  private final Inference.Source source;
+  private @Nullable JobMetrics metrics;
 
-  private Moontide(JobOptions options) {
+  private Moontide(JobOptions options, Inference.Source source) {
     this.options = options;
+    this.source = source;
   }
 
   /** A transform with {@code options}; it can be applied to any number of datasets. */
   public static Moontide with(JobOptions options) {
-    return new Moontide(options);
+    return with(options, new EngineSource());
+  }
+
+  /** A transform whose tasks compute with {@code source}. */
+  static Moontide with(JobOptions options, Inference.Source source) {
+    return new Moontide(options, source);
   }
 
   public JobOptions options() {
@@ -40,11 +52,18 @@ public final class Moontide {
    *     missing, of the wrong type, or there already
    */
   public Dataset<Row> transform(Dataset<Row> rows) {
-    throw new IllegalStateException("skeleton");
+    StructType schema = rows.schema();
+    StructType output = Columns.withAnswer(schema, options);
+    MapPartitionsFunction<Row, Row> partition =
+        new GenerationPartition(options, schema, output, source, metrics(rows.sparkSession()));
+    return rows.mapPartitions(partition, Encoders.row(output));
   }
 
-  /** What this transform's tasks have counted, in all datasets it was applied to. */
-  public JobMetrics metrics(SparkSession session) {
-    throw new IllegalStateException("skeleton");
+  /** What this transform's tasks have counted, in all datasets of {@code session}'s context. */
+  public synchronized JobMetrics metrics(SparkSession session) {
+    if (metrics == null || !metrics.isOf(session.sparkContext())) {
+      metrics = new JobMetrics(session.sparkContext());
+    }
+    return metrics;
   }
 }

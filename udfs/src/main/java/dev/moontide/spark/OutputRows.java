@@ -18,6 +18,8 @@ import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
+import org.apache.spark.sql.types.StructType;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,10 +36,21 @@ final class OutputRows implements AutoCloseable {
   private @Nullable ArrowBatch open;
   private long bytes;
 
-  OutputRows(Schema schema, BufferAllocator allocator, Function<InternalRow, Row> deserializer) {
+  private OutputRows(
+      Schema schema, BufferAllocator allocator, Function<InternalRow, Row> deserializer) {
     this.schema = schema;
     this.allocator = allocator;
     this.deserializer = deserializer;
+  }
+
+  /** No rows yet; their batches will belong to {@code allocator}. */
+  static OutputRows of(StructType schema, BufferAllocator allocator) {
+    ExpressionEncoder<Row> encoder = ExpressionEncoder.apply(schema);
+    ExpressionEncoder.Deserializer<Row> deserializer =
+        encoder
+            .resolveAndBind(encoder.resolveAndBind$default$1(), encoder.resolveAndBind$default$2())
+            .createDeserializer();
+    return new OutputRows(ArrowBatch.schema(schema), allocator, deserializer::apply);
   }
 
   /** Copies {@code row}, which is about {@code rowBytes} long. */

@@ -1,0 +1,29 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark;
+
+import dev.moontide.engine.Engine;
+import org.apache.spark.sql.types.StructType;
+
+/** The executor's engine, which its first task loads and all its tasks share. */
+final class EngineSource implements Inference.Source {
+  private static final long serialVersionUID = 1L;
+
+  @Override
+  public Inference open(JobOptions options, StructType schema) {
+    // The tokenizer first: what is wrong with it shows before the weights are read.
+    CheckpointText checkpoint = CheckpointText.of(options.model().engineOptions().model());
+    Engine engine = Engine.shared(options.model().engineOptions());
+    return new Inference(
+        new RowPrompter(options, schema, checkpoint, engine.maxModelLength()), engine::generate);
+  }
+}

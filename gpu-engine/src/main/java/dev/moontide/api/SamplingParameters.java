@@ -11,6 +11,7 @@
  */
 package dev.moontide.api;
 
+import java.io.Serializable;
 import java.util.List;
 
 /**
@@ -42,7 +43,8 @@ public record SamplingParameters(
     List<String> stop,
     List<Integer> stopTokenIds,
     long seed,
-    boolean ignoreEos) {
+    boolean ignoreEos)
+    implements Serializable {
 
   public SamplingParameters {
     stop = List.copyOf(stop);

@@ -13,18 +13,86 @@ package dev.moontide.engine;
 
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.GenerationRequest;
+import dev.moontide.api.MoontideException;
+import dev.moontide.model.LanguageModel;
+import dev.moontide.scheduler.Scheduler;
+import dev.moontide.scheduler.Sequence;
+import dev.moontide.tensor.Step;
+import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One model on one device, serving any number of tasks at once: their requests run in one batch.
  * Thread-safe.
+ *
+ * <p>One thread owns the model and the scheduler. Callers meet it at a lock, which is held to hand
+ * sequences in and results out, never while the model runs.
  */
 public final class Engine implements AutoCloseable {
-  Engine() {}
+  private static final SharedEngines SHARED =
+      new SharedEngines(options -> new Engine(EngineLoader.load(options), options));
+
+  /** Requests in the engine, for each sequence of a step: one running, one waiting. */
+  private static final int REQUESTS_PER_SEQUENCE = 2;
+
+  /** Bytes of requests in the engine, waiting ones included. */
+  private static final long REQUEST_BYTES = 64L << 20;
+
+  private final LoadedModel loaded;
+  private final LanguageModel model;
+  private final int maxModelLength;
+  private final int maxRequests;
+  private final RequestReader reader;
+  private final Thread thread;
+
+  // The engine's thread alone.
+  private final Scheduler scheduler;
+  private final LogitReader logits;
+
+  // Guarded by the lock.
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition work = lock.newCondition();
+  private final Set<RequestStream> streams = new LinkedHashSet<>();
+  private final List<Sequence> submitted = new ArrayList<>();
+  private final List<RequestStream> dropped = new ArrayList<>();
+  private final Totals totals = new Totals();
+  private boolean closing;
+
+  /** Why there will be no more results, an exception for each who asks. */
+  private @Nullable Supplier<MoontideException> failure;
+
+  Engine(LoadedModel loaded, EngineOptions options) {
+    this.loaded = loaded;
+    model = loaded.model();
+    maxModelLength =
+        options.maxModelLength() == 0
+            ? model.maxPositions()
+            : Math.min(options.maxModelLength(), model.maxPositions());
+    maxRequests = REQUESTS_PER_SEQUENCE * options.maxSequences();
+    reader = new RequestReader(loaded, maxModelLength);
+    scheduler =
+        new Scheduler(
+            options.maxBatchTokens(),
+            options.maxSequences(),
+            model.cacheBlocks(),
+            model.blockSize(),
+            options.prefixCache());
+    logits = new LogitReader(model);
+    thread = new Thread(this::run, "moontide-engine");
+    thread.setDaemon(true);
+    thread.start();
+  }
 
   /** The JVM's engine for {@code options}, loaded on first use and shared by equal options. */
   public static Engine shared(EngineOptions options) {
-    throw new IllegalStateException("skeleton");
+    return SHARED.get(options);
   }
 
   /**
@@ -33,21 +101,186 @@ public final class Engine implements AutoCloseable {
    * the caller stops early (a killed task), which drops what it still has in the engine.
    */
   public ResultStream generate(Iterator<GenerationRequest> requests) {
-    throw new IllegalStateException("skeleton");
+    lock.lock();
+    try {
+      throwIfStopped();
+      return new RequestStream(this, requests, lock.newCondition());
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** Longest prompt and output together, in tokens. */
   public int maxModelLength() {
-    throw new IllegalStateException("skeleton");
+    return maxModelLength;
   }
 
   /** Totals since the start. */
   public EngineStatistics statistics() {
-    throw new IllegalStateException("skeleton");
+    lock.lock();
+    try {
+      return totals.snapshot(loaded);
+    } finally {
+      lock.unlock();
+    }
   }
 
+  /**
+   * Ends the engine after its current step and frees the model; open streams fail. An engine that
+   * others share should be left to the JVM's end.
+   */
   @Override
   public void close() {
-    throw new IllegalStateException("skeleton");
+    lock.lock();
+    try {
+      if (closing) {
+        return;
+      }
+      closing = true;
+      stop(() -> MoontideException.engine("the engine was closed"));
+      work.signal();
+    } finally {
+      lock.unlock();
+    }
+    joinThread();
+    model.close();
+  }
+
+  private void joinThread() {
+    boolean interrupted = false;
+    while (true) {
+      try {
+        thread.join();
+        break;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  // ---- for streams; under the lock, but for the reader ---------------------------------------
+
+  ReentrantLock lock() {
+    return lock;
+  }
+
+  RequestReader reader() {
+    return reader;
+  }
+
+  /** Whether {@code stream} may submit: it has not used up its share of the engine's room. */
+  boolean hasRoom(RequestStream stream) {
+    streams.add(stream);
+    return failure == null
+        && (stream.outstanding() == 0
+            || (stream.outstanding() < maxRequests / streams.size()
+                && stream.outstandingBytes() < REQUEST_BYTES / streams.size()));
+  }
+
+  void submit(Sequence sequence, RequestStream stream) {
+    if (failure != null || stream.isClosed()) {
+      return;
+    }
+    stream.submitted(sequence);
+    if (sequence.isFinished()) {
+      stream.accept(sequence);
+    } else {
+      submitted.add(sequence);
+      work.signal();
+    }
+  }
+
+  Totals totals() {
+    return totals;
+  }
+
+  void leave(RequestStream stream) {
+    streams.remove(stream);
+  }
+
+  /** Forgets a stream and, before the next step, its sequences. */
+  void drop(RequestStream stream) {
+    streams.remove(stream);
+    dropped.add(stream);
+    work.signal();
+  }
+
+  /** Fails if there will be no more results. */
+  void throwIfStopped() {
+    if (failure != null) {
+      throw failure.get();
+    }
+  }
+
+  boolean isClosed() {
+    lock.lock();
+    try {
+      return closing;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  // ---- the engine's thread -------------------------------------------------------------------
+
+  private void run() {
+    try {
+      while (takeSubmitted()) {
+        long start = System.nanoTime();
+        Step step = scheduler.schedule();
+        model.forward(step);
+        logits.read(step, scheduler.scheduled());
+        deliver(scheduler.commit(), System.nanoTime() - start);
+      }
+    } catch (Throwable e) {
+      stop(
+          () ->
+              new MoontideException(
+                  MoontideException.Category.ENGINE, "the engine failed: " + e, e));
+    }
+  }
+
+  /** Waits for something to compute; false when the engine is closed. */
+  private boolean takeSubmitted() {
+    lock.lock();
+    try {
+      while (true) {
+        submitted.forEach(scheduler::add);
+        submitted.clear();
+        dropped.forEach(scheduler::drop);
+        dropped.clear();
+        if (closing || scheduler.hasWork()) {
+          return !closing;
+        }
+        work.awaitUninterruptibly();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void deliver(List<Sequence> finished, long nanos) {
+    lock.lock();
+    try {
+      totals.addStep(nanos, scheduler.promptTokens() > 0, scheduler.preemptions());
+      finished.forEach(sequence -> sequence.sink().accept(sequence));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void stop(Supplier<MoontideException> reason) {
+    lock.lock();
+    try {
+      if (failure == null) {
+        failure = reason;
+      }
+      streams.forEach(RequestStream::wake);
+    } finally {
+      lock.unlock();
+    }
   }
 }

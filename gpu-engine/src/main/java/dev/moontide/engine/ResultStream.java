@@ -16,6 +16,14 @@ import java.util.Iterator;
 
 /** The results of one caller's requests, in completion order. */
 public interface ResultStream extends Iterator<GenerationResult>, AutoCloseable {
+  /**
+   * Whether {@code next} would return without waiting. A caller that gathers results into batches
+   * sends off what it has when nothing is ready; the default never asks it to.
+   */
+  default boolean isReady() {
+    return true;
+  }
+
   /** Drops what is still in the engine; harmless after the last result. */
   @Override
   void close();

@@ -11,38 +11,97 @@
  */
 package dev.moontide.tokenizer;
 
+import dev.moontide.api.MoontideException;
 import dev.moontide.api.TokenIds;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A Jinja template over a row's columns, such as {@code Classify: {{ text }}}. Immutable and
- * thread-safe. A variable that is not a column is an error, as is a null value.
+ * thread-safe.
+ *
+ * <p>A variable that is not a column is an error, as is a null value, unless the template tests the
+ * column for one ({@code if title}, {@code title is none}, {@code title | default("")}). Numbers
+ * appear without exponents, booleans as {@code true} and {@code false}, structs, maps and lists as
+ * JSON. White space around tags is treated as in chat templates ({@code trim_blocks} and {@code
+ * lstrip_blocks}), and one line feed at the end is dropped, as Jinja does.
  */
 public final class PromptTemplate {
-  PromptTemplate() {}
+  private static final String NAME = "the prompt template";
 
-  /** Compiles {@code source}; a syntax error names the place. */
+  private final List<TemplateSource.Part> parts;
+  private final TemplateVariables variables;
+  private final Jinja text;
+  private volatile @Nullable Marked marked;
+
+  private PromptTemplate(List<TemplateSource.Part> parts) {
+    this.parts = parts;
+    this.variables = TemplateVariables.of(parts);
+    this.text = Jinja.compile(NAME, parts);
+  }
+
+  /**
+   * Compiles {@code source}; a syntax error names the place.
+   *
+   * @throws MoontideException of category configuration
+   */
   public static PromptTemplate compile(String source) {
-    throw new IllegalStateException("skeleton");
+    return new PromptTemplate(TemplateSource.parse(NAME, source));
   }
 
   /** Columns the template refers to. */
   public Set<String> columns() {
-    throw new IllegalStateException("skeleton");
+    return new TreeSet<>(variables.all());
   }
 
   /** The prompt as text (the content of a chat message: all of it ordinary text). */
   public String render(Map<String, ? extends @Nullable Object> row) {
-    throw new IllegalStateException("skeleton");
+    return render(text, row);
   }
 
   /**
-   * The prompt as tokens of a plain completion: special tokens written in the template are control
-   * tokens, the row's values are ordinary text.
+   * The prompt as tokens of a plain completion: special tokens written in the template's text
+   * (outside of its braces) are control tokens, everything else, and the row's values above all, is
+   * ordinary text.
    */
   public TokenIds encode(Map<String, ? extends @Nullable Object> row, Tokenizer tokenizer) {
-    throw new IllegalStateException("skeleton");
+    Marked current = marked;
+    if (current == null || current.tokenizer != tokenizer) {
+      ControlMarks marks = new ControlMarks(tokenizer);
+      current = new Marked(tokenizer, marks, Jinja.compile(NAME, marks.mark(parts)));
+      marked = current;
+    }
+    return current.marks.encode(render(current.template, row));
+  }
+
+  /** The template with marks for one tokenizer's special tokens. */
+  private record Marked(Tokenizer tokenizer, ControlMarks marks, Jinja template) {}
+
+  private String render(Jinja template, Map<String, ? extends @Nullable Object> row) {
+    return template.render(Map.of(), name -> value(name, row));
+  }
+
+  private @Nullable Object value(String name, Map<String, ? extends @Nullable Object> row) {
+    Object value = row.get(name);
+    if (value != null) {
+      return RowValues.of(name, value);
+    }
+    if (!variables.all().contains(name)) {
+      return null; // bound by the template itself, to nothing
+    }
+    if (!row.containsKey(name)) {
+      throw MoontideException.configuration(
+          "%s refers to '%s', which is not a column; the columns are %s",
+          NAME, name, String.join(", ", new TreeSet<>(row.keySet())));
+    }
+    if (!variables.tested().contains(name)) {
+      throw MoontideException.row(
+          "column %s is null, and %s uses its value; write {{ %s | default(\"\") }} to allow that",
+          name, NAME, name);
+    }
+    return null;
   }
 }

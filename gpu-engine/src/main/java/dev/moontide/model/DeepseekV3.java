@@ -1,0 +1,232 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.model;
+
+import dev.moontide.model.AttentionWeights.QueryUp;
+import dev.moontide.tensor.Attention;
+import dev.moontide.tensor.KvCache;
+import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.Rope;
+import dev.moontide.tensor.Router;
+import dev.moontide.tensor.Routing;
+import dev.moontide.tensor.Step;
+import dev.moontide.tensor.Tensor;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The DeepSeek-V3 architecture (arXiv 2412.19437 §2.1), which Kimi-K2 uses: multi-head latent
+ * attention and a mixture of experts, as equations over {@link Ops}.
+ *
+ * <p>Shapes: a step has T tokens; {@code x} [T, hidden] is the residual stream in float32.
+ */
+public final class DeepseekV3 implements LanguageModel {
+  /** Logits of one {@link #computeLogits} take at most this much memory. */
+  private static final long MAX_LOGIT_BYTES = 64L << 20;
+
+  private final ModelConfig config;
+  private final ModelWeights weights;
+  private final Ops ops;
+  private final Attention attention;
+  private final Router router;
+  private final Rope rope;
+  private final float epsilon;
+  private final int queryRank;
+  private final KvCache cache;
+  private final int logitCapacity;
+
+  private final Tensor x;
+  private final Tensor normed;
+  private final Tensor normedFloats;
+  private final Tensor queryKeyValue;
+  private final Tensor queryLatent;
+  private final Tensor query;
+  private final Tensor attended;
+  private final @Nullable Activations dense;
+  private final @Nullable Activations shared;
+  private final Routing routing;
+  private final Tensor last;
+  private final Tensor lastNormed;
+  private final Tensor logits;
+  private @Nullable Step step;
+  private int computed;
+
+  /** Workspace of a SwiGLU feed-forward: {@code gate‖up} in float32 and their product. */
+  private record Activations(Tensor gateUp, Tensor product) {}
+
+  /**
+   * @param maxTokens tokens of the largest step
+   * @param cacheBlocks blocks of the latent cache
+   * @param blockSize tokens per block
+   */
+  public DeepseekV3(
+      ModelConfig config,
+      ModelWeights weights,
+      Ops ops,
+      int maxTokens,
+      int cacheBlocks,
+      int blockSize) {
+    this.config = config;
+    this.weights = weights;
+    this.ops = ops;
+    attention = config.attention();
+    router = config.router();
+    rope = config.rope();
+    epsilon = (float) config.rmsNormEps();
+    queryRank = config.qLoraRank().orElse(attention.queryColumns());
+    cache = ops.kvCache(config.numHiddenLayers(), cacheBlocks, blockSize, attention);
+    logitCapacity =
+        (int) Math.max(1, Math.min(maxTokens, MAX_LOGIT_BYTES / (4L * config.vocabSize())));
+
+    int hidden = config.hiddenSize();
+    x = ops.floats(maxTokens, hidden);
+    normed = ops.operand(maxTokens, hidden);
+    normedFloats = ops.floats(maxTokens, hidden);
+    queryKeyValue = ops.floats(maxTokens, queryRank + attention.cacheColumns());
+    if (config.qLoraRank().isPresent()) {
+      queryLatent = ops.operand(maxTokens, queryRank);
+      query = ops.floats(maxTokens, attention.queryColumns());
+    } else {
+      queryLatent = normed;
+      query = queryKeyValue;
+    }
+    attended = ops.operand(maxTokens, attention.outputColumns());
+    dense = activations(maxTokens, config.intermediateSize(), hasDenseLayer());
+    int sharedWidth = config.nSharedExperts() * config.moeIntermediateSize();
+    shared = activations(maxTokens, sharedWidth, sharedWidth > 0);
+    routing = ops.routing(maxTokens, router);
+    last = ops.floats(logitCapacity, hidden);
+    lastNormed = ops.operand(logitCapacity, hidden);
+    logits = ops.floats(logitCapacity, config.vocabSize());
+  }
+
+  private boolean hasDenseLayer() {
+    for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
+      if (!config.isMoeLayer(layer)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private @Nullable Activations activations(int rows, int width, boolean needed) {
+    return needed ? new Activations(ops.floats(rows, 2 * width), ops.operand(rows, width)) : null;
+  }
+
+  @Override
+  public void forward(Step step) {
+    this.step = step;
+    ops.embed(x, weights.embedding(), step);
+    List<LayerWeights> layers = weights.layers();
+    for (int i = 0; i < layers.size(); i++) {
+      LayerWeights layer = layers.get(i);
+      attend(i, layer.attention(), step);
+      feedForward(layer.feedForward(), step.tokens());
+    }
+  }
+
+  /** {@code x += o_proj(attention(norm(x)))} (eq. 1–11; the cache holds c^KV and k^R). */
+  private void attend(int layer, AttentionWeights w, Step step) {
+    int n = step.tokens();
+    ops.rmsNorm(normed, x, 0, w.inputNorm(), epsilon, n);
+    ops.matmul(queryKeyValue, normed, w.queryKeyValueA(), n);
+    QueryUp up = w.queryUp();
+    if (up != null) {
+      ops.rmsNorm(queryLatent, queryKeyValue, 0, up.norm(), epsilon, n);
+      ops.matmul(query, queryLatent, up.projection(), n);
+    }
+    ops.appendLatent(cache, layer, queryKeyValue, queryRank, w.latentNorm(), rope, attention, step);
+    ops.latentAttention(attended, query, cache, layer, w.latentUp(), rope, attention, step);
+    ops.matmulAdd(x, attended, w.output(), n);
+  }
+
+  /** {@code x += ffn(norm(x))}: a dense layer, or routed and shared experts (eq. 12–16). */
+  private void feedForward(FeedForward layer, int n) {
+    ops.rmsNorm(normed, x, 0, layer.norm(), epsilon, n);
+    if (layer instanceof FeedForward.MixtureOfExperts moe) {
+      ops.rmsNorm(normedFloats, x, 0, layer.norm(), epsilon, n);
+      ops.route(routing, normedFloats, moe.gate(), moe.bias(), router, n);
+      ops.experts(x, normed, routing, moe.experts(), n);
+      if (moe.shared() != null && shared != null) {
+        swiglu(moe.shared(), shared, n);
+      }
+    } else if (layer instanceof FeedForward.Dense mlp && dense != null) {
+      swiglu(mlp.mlp(), dense, n);
+    }
+  }
+
+  /** {@code x += down(silu(gate(normed)) · up(normed))}. */
+  private void swiglu(Mlp mlp, Activations activations, int n) {
+    ops.matmul(activations.gateUp(), normed, mlp.gateUp(), n);
+    ops.swiglu(activations.product(), activations.gateUp(), n);
+    ops.matmulAdd(x, activations.product(), mlp.down(), n);
+  }
+
+  @Override
+  public void computeLogits(int first, int count) {
+    if (step == null || first < 0 || count > logitCapacity || first + count > step.logitRows()) {
+      throw new IllegalArgumentException(
+          "logits of rows %d to %d: the step asks for %d rows, at most %d at once"
+              .formatted(first, first + count, step == null ? 0 : step.logitRows(), logitCapacity));
+    }
+    ops.gatherLogitRows(last, x, step, first, count);
+    ops.rmsNorm(lastNormed, last, 0, weights.norm(), epsilon, count);
+    ops.matmul(logits, lastNormed, weights.lmHead(), count);
+    computed = count;
+  }
+
+  @Override
+  public void argmax(int[] out) {
+    ops.argmax(out, logits, computed);
+  }
+
+  @Override
+  public void logProbabilities(double[] out, int[] rows, int[] tokens, int count) {
+    ops.logProbabilities(out, logits, rows, tokens, count);
+  }
+
+  @Override
+  public void readLogits(int row, float[] out) {
+    ops.read(logits, row, out, 0);
+  }
+
+  @Override
+  public int vocabularySize() {
+    return config.vocabSize();
+  }
+
+  @Override
+  public int maxPositions() {
+    return config.maxPositionEmbeddings();
+  }
+
+  @Override
+  public int cacheBlocks() {
+    return cache.blocks();
+  }
+
+  @Override
+  public int blockSize() {
+    return cache.blockSize();
+  }
+
+  @Override
+  public int logitCapacity() {
+    return logitCapacity;
+  }
+
+  /** Frees the weights, the workspace and the cache. */
+  @Override
+  public void close() {
+    ops.close();
+  }
+}

@@ -1,0 +1,138 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.scheduler;
+
+import dev.moontide.api.FinishReason;
+import dev.moontide.api.GenerationRequest;
+import dev.moontide.api.Objective;
+import dev.moontide.api.Outcome;
+import dev.moontide.api.SamplingParameters;
+import dev.moontide.api.TokenIds;
+import dev.moontide.sampling.GeneratedText;
+import dev.moontide.sampling.Sampler;
+import dev.moontide.tensor.Step;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/** A prompt being continued. Its entries are the prompt and what was generated so far. */
+public final class SampledSequence extends Sequence {
+  private final Objective.Sample objective;
+  private final int maxTokens;
+  private final int[] stopTokens;
+  private final @Nullable GeneratedText text;
+
+  private int[] generated = new int[16];
+  private int count;
+  private @Nullable FinishReason finishReason;
+
+  /**
+   * @param maxTokens tokens there is room for, at least 1
+   * @param stopTokens token ids that end the output
+   * @param text the output's text; null without a tokenizer
+   */
+  public SampledSequence(
+      GenerationRequest request,
+      Consumer<Sequence> sink,
+      Objective.Sample objective,
+      int maxTokens,
+      int[] stopTokens,
+      @Nullable GeneratedText text) {
+    super(request, sink);
+    this.objective = objective;
+    this.maxTokens = maxTokens;
+    this.stopTokens = stopTokens;
+    this.text = text;
+  }
+
+  @Override
+  int length() {
+    return prompt().length() + count;
+  }
+
+  /** The last token generated is never computed. */
+  @Override
+  public int maxLength() {
+    return prompt().length() + maxTokens - 1;
+  }
+
+  @Override
+  int firstWanted() {
+    return length() - 1;
+  }
+
+  @Override
+  void addEntry(Step step, int i) {
+    step.addToken(generated[i - prompt().length()], i);
+  }
+
+  /** Whether the next token is the most probable one, whatever came before. */
+  public boolean isArgmax() {
+    SamplingParameters parameters = objective.parameters();
+    return parameters.isGreedy() && !parameters.hasPenalties();
+  }
+
+  /** Draws the next token from the logits the sampler holds. */
+  public int draw(Sampler sampler) {
+    return sampler.sample(
+        objective.parameters(),
+        prompt(),
+        generated,
+        count,
+        objective.rowKey(),
+        objective.sampleIndex());
+  }
+
+  /** Continues the output with {@code token}. */
+  public void accept(int token) {
+    if (count == generated.length) {
+      generated = Arrays.copyOf(generated, 2 * count);
+    }
+    generated[count++] = token;
+    if (isStop(token) || (text != null && text.append(token))) {
+      finishReason = FinishReason.STOP;
+    } else if (count == maxTokens) {
+      finishReason = FinishReason.LENGTH;
+    }
+  }
+
+  private boolean isStop(int token) {
+    for (int stop : stopTokens) {
+      if (stop == token) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @Override
+  boolean isAnswered() {
+    return finishReason != null;
+  }
+
+  @Override
+  Outcome answer() {
+    FinishReason reason = Objects.requireNonNull(finishReason);
+    int kept = reason == FinishReason.STOP ? count - 1 : count;
+    return new Outcome.Completion(
+        TokenIds.copyOfRange(generated, 0, kept),
+        text == null ? "" : text.toString(),
+        reason,
+        count);
+  }
+
+  @Override
+  public long bytes() {
+    return 4L * (prompt().length() + maxTokens) + (text == null ? 0 : 4L * maxTokens);
+  }
+}

@@ -1,0 +1,99 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.tokenizer;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * How Kimi cuts text before byte pairs are merged: no token crosses a cut.
+ *
+ * <p>java.util.regex serves: every alternative repeats character classes only, which it matches in
+ * a loop and not by recursion, each position is looked at a bounded number of times, and it is
+ * about half of the time of encoding. Letters, marks and scripts are those of the running JDK's
+ * Unicode version (13 in JDK 17): newer scripts' letters count as symbols there.
+ */
+final class SplitPattern {
+  private static final String CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
+  private static final String UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{IsHan}]]";
+  private static final String LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{IsHan}]]";
+  private static final String SPACE = "\\p{IsWhite_Space}";
+
+  /** The eight alternatives, in order. The published pattern ignores case as Unicode does. */
+  static final Pattern PATTERN =
+      Pattern.compile(
+          String.join(
+              "|",
+              "[\\p{IsHan}]+",
+              "[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "*" + LOWER + "+" + CONTRACTION,
+              "[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "+" + LOWER + "*" + CONTRACTION,
+              "\\p{N}{1,3}",
+              " ?[^" + SPACE + "\\p{L}\\p{N}]+[\\r\\n]*",
+              SPACE + "*[\\r\\n]+",
+              SPACE + "+(?!" + SPACE.replace("\\p", "\\P") + ")",
+              SPACE + "+"),
+          Pattern.UNICODE_CASE);
+
+  /** The published tokenizer encodes pieces of at most this many code points. */
+  private static final int MAX_PIECE = 400_000;
+
+  /** It also cuts runs of white space, and of anything else, at this many code points. */
+  private static final int MAX_RUN = 25_000;
+
+  private SplitPattern() {}
+
+  /** Cuts {@code text} into the pieces that are encoded one by one. */
+  static List<String> pieces(String text) {
+    if (text.length() <= MAX_RUN) {
+      return List.of(text);
+    }
+    List<String> pieces = new ArrayList<>();
+    int start = 0;
+    int points = 0;
+    int run = 0;
+    boolean space = false;
+    int next;
+    for (int i = 0; i < text.length(); i = next) {
+      int point = text.codePointAt(i);
+      next = i + Character.charCount(point);
+      if (points == MAX_PIECE || (run == MAX_RUN && isSpace(point) == space)) {
+        pieces.add(text.substring(start, i));
+        start = i;
+        points = points == MAX_PIECE ? 0 : points;
+        run = 0;
+      }
+      points++;
+      if (isSpace(point) != space) {
+        space = !space;
+        run = 0;
+      }
+      run++;
+    }
+    pieces.add(text.substring(start));
+    return pieces;
+  }
+
+  /** Python's {@code str.isspace}, which differs from the pattern's white space in U+001C–001F. */
+  static boolean isSpace(int point) {
+    if (Character.getType(point) == Character.SPACE_SEPARATOR) {
+      return true;
+    }
+    return switch (Character.getDirectionality(point)) {
+      case Character.DIRECTIONALITY_WHITESPACE,
+          Character.DIRECTIONALITY_PARAGRAPH_SEPARATOR,
+          Character.DIRECTIONALITY_SEGMENT_SEPARATOR ->
+          true;
+      default -> false;
+    };
+  }
+}

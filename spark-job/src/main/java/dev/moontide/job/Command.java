@@ -1,0 +1,38 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.job;
+
+import java.util.List;
+
+/** A command of {@code moontide}. */
+interface Command {
+  /** As typed. */
+  String name();
+
+  /** One sentence for the list of commands. */
+  String description();
+
+  /** Its options, as the help groups them. */
+  List<OptionGroup> options();
+
+  /** Complete command lines, for the end of the help. */
+  List<String> examples();
+
+  /**
+   * Runs it.
+   *
+   * @return the exit status: 0 done, 1 what was asked for was found wanting
+   * @throws dev.moontide.api.MoontideException if it fails; of the category CONFIGURATION if
+   *     nothing was started
+   */
+  int run(Values values, Console console);
+}

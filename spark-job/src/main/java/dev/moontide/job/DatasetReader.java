@@ -1,0 +1,139 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.job;
+
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.when;
+
+import dev.moontide.api.MoontideException;
+import java.util.Arrays;
+import org.apache.spark.sql.AnalysisException;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.DataFrameReader;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
+
+/** Reads a job's input. */
+final class DatasetReader {
+  /**
+   * Column that holds a line that is malformed, null for the others; absent where a format has no
+   * such lines. A malformed row's other columns are null.
+   */
+  static final String MALFORMED = "_moontide_malformed";
+
+  private final SparkSession spark;
+  private final StoredFiles files;
+
+  DatasetReader(SparkSession spark) {
+    this.spark = spark;
+    this.files = new StoredFiles(spark);
+  }
+
+  /** The rows to compute, in the partitions to compute them in. */
+  Dataset<Row> read(InputOptions input) {
+    Format format =
+        input.format().map(Format::named).orElseGet(() -> files.formatOf(input.paths()));
+    Dataset<Row> rows = load(input, format);
+    if (input.where().isPresent()) {
+      rows = filter(rows, input.where().get());
+    }
+    if (input.limit().isPresent()) {
+      rows = rows.limit(input.limit().get());
+    }
+    return partition(rows, input);
+  }
+
+  private Dataset<Row> load(InputOptions input, Format format) {
+    String[] paths = input.paths().toArray(String[]::new);
+    if (format.isFiles()) {
+      input.paths().forEach(files::require);
+    }
+    try {
+      Dataset<Row> rows = load(reader(input, format), paths);
+      return switch (format.source()) {
+        case "text" -> rows.withColumnRenamed("value", "text");
+        case "csv" ->
+            emptyWhereMalformed(
+                load(
+                    reader(input, format)
+                        .schema(rows.schema().add(MALFORMED, DataTypes.StringType)),
+                    paths));
+        default -> emptyWhereMalformed(rows);
+      };
+    } catch (Exception invalid) {
+      throw MoontideException.configuration(
+          "--input %s cannot be read as %s: %s",
+          String.join(" ", paths), format.source(), Failures.message(invalid));
+    }
+  }
+
+  /** One path goes by its own method: sources that are no files take it for a table's name. */
+  private static Dataset<Row> load(DataFrameReader reader, String[] paths) {
+    return switch (paths.length) {
+      case 0 -> reader.load();
+      case 1 -> reader.load(paths[0]);
+      default -> reader.load(paths);
+    };
+  }
+
+  private DataFrameReader reader(InputOptions input, Format format) {
+    DataFrameReader reader = spark.read().format(format.source());
+    if (format.isFiles()) {
+      reader.option("columnNameOfCorruptRecord", MALFORMED);
+    }
+    return reader.options(format.readOptions()).options(input.options());
+  }
+
+  /** Spark fills in what it understood of a malformed line; half a row is not computed. */
+  private static Dataset<Row> emptyWhereMalformed(Dataset<Row> rows) {
+    if (!Arrays.asList(rows.columns()).contains(MALFORMED)) {
+      return rows;
+    }
+    Column wellFormed = col(MALFORMED).isNull();
+    return rows.select(
+        Arrays.stream(rows.columns())
+            .map(
+                name ->
+                    name.equals(MALFORMED)
+                        ? col(name)
+                        : when(wellFormed, rows.col(quoted(name))).as(name))
+            .toArray(Column[]::new));
+  }
+
+  /** A column's name as an identifier: a dot in it is part of the name. */
+  static String quoted(String name) {
+    return "`" + name.replace("`", "``") + "`";
+  }
+
+  private static Dataset<Row> filter(Dataset<Row> rows, String condition) {
+    try {
+      return rows.where(condition);
+    } catch (Exception invalid) {
+      if (invalid instanceof AnalysisException) {
+        throw Values.invalid("where", condition, Failures.message(invalid));
+      }
+      throw invalid;
+    }
+  }
+
+  private Dataset<Row> partition(Dataset<Row> rows, InputOptions input) {
+    if (input.partitions().isPresent()) {
+      return rows.repartition(input.partitions().get());
+    }
+    int cores = spark.sparkContext().defaultParallelism();
+    // A limit ends in one partition; asking for their number would run it.
+    boolean few = input.limit().isPresent() || rows.rdd().getNumPartitions() < cores;
+    return few ? rows.repartition(cores) : rows;
+  }
+}

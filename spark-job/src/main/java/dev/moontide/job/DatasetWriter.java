@@ -1,0 +1,79 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.job;
+
+import static org.apache.spark.sql.functions.to_json;
+
+import dev.moontide.api.MoontideException;
+import java.util.Arrays;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SaveMode;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.ArrayType;
+import org.apache.spark.sql.types.MapType;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+
+/** Writes a job's output. */
+final class DatasetWriter {
+  private final StoredFiles files;
+
+  DatasetWriter(SparkSession spark) {
+    this.files = new StoredFiles(spark);
+  }
+
+  /** Fails where writing would replace what must stay. */
+  void check(OutputTarget output, InputOptions input) {
+    for (String path : input.paths()) {
+      if (files.contains(output.path(), path) || files.contains(path, output.path())) {
+        throw MoontideException.configuration(
+            "--output %s and --input %s lie in one another: write to another folder",
+            output.path(), path);
+      }
+    }
+    if (!output.overwrite() && files.exists(output.path())) {
+      throw MoontideException.configuration(
+          "--output %s exists: add --overwrite to replace it, or name another folder",
+          output.path());
+    }
+  }
+
+  /** Writes {@code rows}, each of which is computed once. */
+  void write(Dataset<Row> rows, OutputTarget output) {
+    boolean csv = output.format().source().equals("csv");
+    (csv ? flat(rows) : rows)
+        .write()
+        .mode(output.overwrite() ? SaveMode.Overwrite : SaveMode.ErrorIfExists)
+        .format(output.format().source())
+        .options(output.format().writeOptions())
+        .options(output.options())
+        .save(output.path());
+  }
+
+  /** CSV has no nested values: they are written as JSON. */
+  private static Dataset<Row> flat(Dataset<Row> rows) {
+    return rows.select(
+        Arrays.stream(rows.schema().fields())
+            .map(field -> flat(field, rows.col(DatasetReader.quoted(field.name()))))
+            .toArray(Column[]::new));
+  }
+
+  private static Column flat(StructField field, Column column) {
+    boolean nested =
+        field.dataType() instanceof MapType
+            || field.dataType() instanceof ArrayType
+            || field.dataType() instanceof StructType;
+    return nested ? to_json(column).as(field.name()) : column;
+  }
+}

@@ -1,0 +1,39 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.job;
+
+import org.apache.spark.SparkConf;
+import org.apache.spark.sql.SparkSession;
+
+/** Opens the Spark session of a job. */
+final class Sessions {
+  private Sessions() {}
+
+  /** A session as Spark's configuration says; what it leaves open suits a job of the engine. */
+  static SparkSession open(String command) {
+    SparkConf configuration = new SparkConf();
+    // spark-submit names a job after its main class where the user names none.
+    if (configuration.get("spark.app.name", Main.class.getName()).equals(Main.class.getName())) {
+      configuration.set("spark.app.name", "moontide " + command);
+    }
+    configuration.setIfMissing("spark.master", "local[*]");
+    configuration.setIfMissing("spark.ui.showConsoleProgress", "false");
+    // Small files are parted too, so that reading and prompting use every core.
+    configuration.setIfMissing("spark.sql.files.openCostInBytes", "65536");
+    if (configuration.get("spark.master").startsWith("local")) {
+      configuration.setIfMissing("spark.ui.enabled", "false");
+      // Running tasks report their counts with the heartbeat.
+      configuration.setIfMissing("spark.executor.heartbeatInterval", "1s");
+    }
+    return SparkSession.builder().config(configuration).getOrCreate();
+  }
+}

@@ -1,0 +1,144 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.job;
+
+import dev.moontide.api.MoontideException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.SparkSession;
+
+/** Files on any file system Spark reads and writes. */
+final class StoredFiles {
+  private final Configuration configuration;
+
+  StoredFiles(SparkSession spark) {
+    this.configuration = spark.sparkContext().hadoopConfiguration();
+  }
+
+  /** Fails if no file matches {@code path}. */
+  void require(String path) {
+    if (matching(path).length == 0) {
+      throw Values.invalid("input", path, "a file, a folder or a glob that matches some");
+    }
+  }
+
+  boolean exists(String path) {
+    try {
+      return fileSystem(path).exists(new Path(path));
+    } catch (IOException unreachable) {
+      throw new UncheckedIOException(unreachable);
+    }
+  }
+
+  /** Whether {@code inner} is {@code outer} or lies in it. */
+  boolean contains(String outer, String inner) {
+    String folder = qualified(outer);
+    String other = qualified(inner);
+    return other.equals(folder) || other.startsWith(folder + Path.SEPARATOR);
+  }
+
+  /** The format of the first data file of {@code paths}, by its extension. */
+  Format formatOf(List<String> paths) {
+    for (String path : paths) {
+      require(path);
+      Optional<Format> byName = Format.ofFile(path);
+      if (byName.isPresent()) {
+        return byName.get();
+      }
+      for (FileStatus status : matching(path)) {
+        Optional<Format> found = formatOf(status);
+        if (found.isPresent()) {
+          return found.get();
+        }
+      }
+    }
+    throw MoontideException.configuration(
+        "--input %s: the format cannot be told from the extension: add --input-format jsonl, csv,"
+            + " parquet, text, orc or another Spark source",
+        String.join(" ", paths));
+  }
+
+  private Optional<Format> formatOf(FileStatus status) {
+    if (!status.isDirectory()) {
+      return Format.ofFile(status.getPath().getName());
+    }
+    try {
+      FileStatus[] children =
+          status.getPath().getFileSystem(configuration).listStatus(status.getPath());
+      return Arrays.stream(children)
+          .filter(child -> !child.getPath().getName().matches("[_.].*"))
+          .sorted(Comparator.comparing(FileStatus::getPath))
+          .map(this::formatOf)
+          .flatMap(Optional::stream)
+          .findFirst();
+    } catch (IOException unreadable) {
+      throw new UncheckedIOException(unreadable);
+    }
+  }
+
+  /** Bytes of the files that match {@code paths}, those in folders included. */
+  long totalBytes(List<String> paths) {
+    try {
+      long bytes = 0;
+      for (String path : paths) {
+        for (FileStatus status : matching(path)) {
+          bytes += fileSystem(path).getContentSummary(status.getPath()).getLength();
+        }
+      }
+      return bytes;
+    } catch (IOException unreadable) {
+      throw new UncheckedIOException(unreadable);
+    }
+  }
+
+  /** Writes a text file. */
+  void write(String folder, String name, String text) {
+    Path file = new Path(folder, name);
+    try (FSDataOutputStream stream = fileSystem(folder).create(file)) {
+      stream.write(text.getBytes(StandardCharsets.UTF_8));
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
+    }
+  }
+
+  private FileStatus[] matching(String path) {
+    try {
+      FileStatus[] found = fileSystem(path).globStatus(new Path(path));
+      return found == null ? new FileStatus[0] : found;
+    } catch (IOException unreadable) {
+      throw MoontideException.configuration(
+          "--input %s cannot be read: %s", path, Failures.message(unreadable));
+    }
+  }
+
+  private String qualified(String path) {
+    try {
+      return fileSystem(path).makeQualified(new Path(path)).toString();
+    } catch (IOException unreachable) {
+      throw new UncheckedIOException(unreachable);
+    }
+  }
+
+  private FileSystem fileSystem(String path) throws IOException {
+    return new Path(path).getFileSystem(configuration);
+  }
+}

@@ -1,0 +1,133 @@
+package dev.moontide.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moontide.api.EngineOptions.Precision;
+import dev.moontide.checkpoint.Checkpoint;
+import dev.moontide.cpu.CpuOps;
+import dev.moontide.tensor.DType;
+import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.ReferenceOps;
+import dev.moontide.tensor.Step;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Logits of the small checkpoints against the float32 references, at every position. */
+class GoldenLogitsTest {
+  private static final int BLOCK = 16;
+  private static final int MAX_TOKENS = 256;
+
+  static Iterable<String> models() {
+    return Golden.MODELS;
+  }
+
+  private static DeepseekV3 load(String model, Ops ops) {
+    ModelConfig config = ModelConfig.load(Golden.folder(model));
+    Checkpoint checkpoint = Checkpoint.open(Golden.folder(model));
+    return new DeepseekV3(
+        config, ModelWeights.load(checkpoint, config, ops, 2).weights(), ops, MAX_TOKENS, 16, BLOCK);
+  }
+
+  /** Logits after every token of {@code ids}, computed in one step. */
+  static float[][] logits(DeepseekV3 model, int[] ids) {
+    Step step = new Step(MAX_TOKENS, 1);
+    int[] table = new int[16];
+    for (int i = 0; i < table.length; i++) {
+      table[i] = table.length - 1 - i;
+    }
+    step.beginSequence(table);
+    for (int t = 0; t < ids.length; t++) {
+      step.addToken(ids[t], t);
+      step.requestLogits();
+    }
+    model.forward(step);
+    float[][] rows = new float[ids.length][model.vocabularySize()];
+    for (int first = 0; first < ids.length; first += model.logitCapacity()) {
+      int count = Math.min(model.logitCapacity(), ids.length - first);
+      model.computeLogits(first, count);
+      for (int row = 0; row < count; row++) {
+        model.readLogits(row, rows[first + row]);
+      }
+    }
+    return rows;
+  }
+
+  private static void assertClose(String model, Ops ops, double tolerance) {
+    try (DeepseekV3 deepseek = load(model, ops)) {
+      double worst = 0;
+      for (Golden.Case golden : Golden.load(model).cases()) {
+        float[][] actual = logits(deepseek, golden.ids());
+        for (int t = 0; t < actual.length; t++) {
+          float[] expected = golden.logits(t);
+          for (int i = 0; i < expected.length; i++) {
+            double error = Math.abs((double) actual[t][i] - expected[i]);
+            assertTrue(
+                error <= tolerance,
+                "%s: logit %d after token %d of %d is %s, the reference %s"
+                    .formatted(model, i, t, actual.length, actual[t][i], expected[i]));
+            worst = Math.max(worst, error);
+          }
+        }
+      }
+      assertTrue(worst > 0, model + ": bits equal to the reference's: was anything computed?");
+    }
+  }
+
+  @Test
+  void float64OracleAgreesWithTheReference() {
+    assertClose("micro-k2", new ReferenceOps(DType.F32), 1e-4);
+    assertClose("micro-grouped", new ReferenceOps(DType.F32), 1e-4);
+  }
+
+  @ParameterizedTest
+  @MethodSource("models")
+  void float32AgreesAtEveryPosition(String model) {
+    assertClose(model, CpuOps.create(Precision.F32, 2), 1e-4);
+  }
+
+  /** Relative error by norm, and the same first choice wherever the reference is not undecided. */
+  @ParameterizedTest
+  @MethodSource("models")
+  void bf16AgreesInNormAndFirstChoice(String model) {
+    try (DeepseekV3 deepseek = load(model, CpuOps.create(Precision.BF16, 2))) {
+      for (Golden.Case golden : Golden.load(model).cases()) {
+        float[][] actual = logits(deepseek, golden.ids());
+        double error = 0;
+        double norm = 0;
+        for (int t = 0; t < actual.length; t++) {
+          float[] expected = golden.logits(t);
+          for (int i = 0; i < expected.length; i++) {
+            error += Math.pow((double) actual[t][i] - expected[i], 2);
+            norm += Math.pow(expected[i], 2);
+          }
+          if (margin(expected) > 0.1) {
+            assertEquals(argmax(expected), argmax(actual[t]), model + ", token " + t);
+          }
+        }
+        double relative = Math.sqrt(error / norm);
+        assertTrue(
+            relative < 3e-2,
+            "%s, %d tokens: relative error %s".formatted(model, actual.length, relative));
+      }
+    }
+  }
+
+  private static int argmax(float[] row) {
+    int best = 0;
+    for (int i = 1; i < row.length; i++) {
+      best = row[i] > row[best] ? i : best;
+    }
+    return best;
+  }
+
+  private static double margin(float[] row) {
+    int best = argmax(row);
+    float second = Float.NEGATIVE_INFINITY;
+    for (int i = 0; i < row.length; i++) {
+      second = i == best ? second : Math.max(second, row[i]);
+    }
+    return row[best] - second;
+  }
+}

@@ -1,0 +1,54 @@
+package dev.moontide.sampling;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.HashSet;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+class PhiloxTest {
+  /** Random123's kat_vectors, philox4x32 with 10 rounds: counter, key, result. */
+  @Test
+  void knownAnswers() {
+    check(
+        new int[] {0, 0, 0, 0},
+        new int[] {0, 0},
+        new int[] {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+    check(
+        new int[] {-1, -1, -1, -1},
+        new int[] {-1, -1},
+        new int[] {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+    check(
+        new int[] {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+        new int[] {0xa4093822, 0x299f31d0},
+        new int[] {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+  }
+
+  private static void check(int[] counter, int[] key, int[] expected) {
+    Philox.permute(counter, key[0], key[1]);
+    assertArrayEquals(expected, counter);
+  }
+
+  @Test
+  void bitsAreTheFirstTwoWords() {
+    long seed = 0x299f31d0_a4093822L;
+    long row = 0x03707344_13198a2eL;
+    assertEquals(0x94fdcceb_d16cfe09L, new Philox().bits(seed, row, 0x85a308d3, 0x243f6a88));
+  }
+
+  @Test
+  void everyArgumentCounts() {
+    Set<Long> seen = new HashSet<>();
+    Philox philox = new Philox();
+    for (int i = 0; i < 1000; i++) {
+      seen.add(philox.bits(i, 0, 0, 0));
+      seen.add(philox.bits((long) i << 32, 0, 0, 0));
+      seen.add(philox.bits(0, i, 0, 0));
+      seen.add(philox.bits(0, (long) i << 32, 0, 0));
+      seen.add(philox.bits(0, 0, i, 0));
+      seen.add(philox.bits(0, 0, 0, i));
+    }
+    assertEquals(6 * 999 + 1, seen.size());
+  }
+}

@@ -1,0 +1,221 @@
+package dev.moontide.sampling;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moontide.api.SamplingParameters;
+import dev.moontide.api.TokenIds;
+import java.math.BigInteger;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class SamplerTest {
+  private static final TokenIds PROMPT = TokenIds.of(0, 1, 1);
+
+  private static SamplingParameters.Builder at(double temperature) {
+    return SamplingParameters.builder().temperature(temperature);
+  }
+
+  private static int sample(Sampler sampler, SamplingParameters parameters, float[] logits) {
+    System.arraycopy(logits, 0, sampler.logits(), 0, logits.length);
+    return sampler.sample(parameters, PROMPT, new int[0], 0, 7, 0);
+  }
+
+  @Test
+  void massesAreExponentials() {
+    assertEquals(Mass.ONE, Mass.of(0));
+    for (float x = 0; x > -27; x -= 0.0137f) {
+      double expected = Math.exp(x) * Mass.ONE;
+      assertEquals(expected, (double) Mass.of(x), 3e-7 * expected + 1, "e^" + x);
+    }
+    assertEquals(0, Mass.of(-28.5f));
+    assertEquals(0, Mass.of(Float.NEGATIVE_INFINITY));
+  }
+
+  @Test
+  void greedyTakesTheFirstOfEquals() {
+    Sampler sampler = new Sampler(5);
+    assertEquals(1, sample(sampler, SamplingParameters.greedy(1), new float[] {0, 3, 2, 3, 1}));
+    assertEquals(0, sample(sampler, SamplingParameters.greedy(1), new float[5]));
+  }
+
+  /**
+   * Sorts, cuts and sums in the plainest way, with big integers for the draw; every random row and
+   * combination of parameters must give the same token.
+   */
+  @Test
+  void equalsBruteForce() {
+    Random random = new Random(1);
+    for (int trial = 0; trial < 20_000; trial++) {
+      int n = 1 + random.nextInt(30);
+      float[] logits = new float[n];
+      // A coarse grid makes many equal logits.
+      float grid = random.nextBoolean() ? 1e-4f : 0.5f;
+      for (int i = 0; i < n; i++) {
+        logits[i] = Math.round(random.nextGaussian() * 4 / grid) * grid;
+      }
+      SamplingParameters parameters =
+          at(random.nextBoolean() ? 1 : 0.05 + 3 * random.nextDouble())
+              .topK(random.nextBoolean() ? 0 : 1 + random.nextInt(n + 3))
+              .topP(random.nextBoolean() ? 1 : 1 - random.nextDouble() * random.nextDouble())
+              .minP(random.nextBoolean() ? 0 : random.nextDouble())
+              .seed(random.nextLong())
+              .build();
+      int token = sample(new Sampler(n), parameters, logits);
+      assertEquals(bruteForce(parameters, logits), token, parameters::toString);
+    }
+  }
+
+  private static int bruteForce(SamplingParameters parameters, float[] logits) {
+    double largest = IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).max().orElseThrow();
+    long[] mass = new long[logits.length];
+    for (int i = 0; i < logits.length; i++) {
+      mass[i] =
+          Mass.of((logits[i] - (float) largest) * (float) (1 / parameters.temperature()));
+    }
+    List<Integer> kept =
+        IntStream.range(0, logits.length)
+            .filter(i -> mass[i] > 0 && mass[i] >= parameters.minP() * Mass.ONE)
+            .boxed()
+            .sorted(Comparator.comparingLong((Integer i) -> -mass[i]))
+            .toList();
+    if (parameters.topK() > 0 && parameters.topK() < kept.size()) {
+      kept = kept.subList(0, parameters.topK());
+    }
+    if (parameters.topP() < 1) {
+      double all = kept.stream().mapToLong(i -> mass[i]).sum();
+      long sum = 0;
+      int count = 0;
+      while (sum < parameters.topP() * all) {
+        sum += mass[kept.get(count++)];
+      }
+      kept = kept.subList(0, count);
+    }
+    long total = kept.stream().mapToLong(i -> mass[i]).sum();
+    long bits = new Philox().bits(parameters.seed(), 7, 0, PROMPT.length()) >>> 1;
+    BigInteger target = BigInteger.valueOf(bits).multiply(BigInteger.valueOf(total)).shiftRight(63);
+    long left = target.longValueExact();
+    for (int i : kept.stream().sorted().toList()) {
+      if (left < mass[i]) {
+        return i;
+      }
+      left -= mass[i];
+    }
+    throw new AssertionError("no token");
+  }
+
+  /** Over equally spaced random numbers each token's share is its softmax to within one of them. */
+  @Test
+  void sharesAreTheSoftmax() {
+    Random random = new Random(2);
+    float[] logits = new float[50];
+    double sum = 0;
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] = (float) (2 * random.nextGaussian());
+      sum += Math.exp(logits[i] / 0.7);
+    }
+    long[] masses = new long[logits.length];
+    float largest = (float) IntStream.range(0, 50).mapToDouble(i -> logits[i]).max().orElseThrow();
+    for (int i = 0; i < masses.length; i++) {
+      masses[i] = Mass.of((logits[i] - largest) * (float) (1 / 0.7));
+    }
+    MassSelection selection = new MassSelection(masses);
+    selection.select(1, 0, 1);
+    int draws = 100_000;
+    int[] counts = new int[logits.length];
+    for (int i = 0; i < draws; i++) {
+      counts[selection.locate((long) ((i + 0.5) / draws * selection.total()))]++;
+    }
+    for (int i = 0; i < counts.length; i++) {
+      assertEquals(Math.exp(logits[i] / 0.7) / sum * draws, counts[i], 1.1);
+    }
+  }
+
+  @Test
+  void drawsDependOnRowSampleAndPositionAlone() {
+    float[] logits = new float[1000];
+    Sampler sampler = new Sampler(1000);
+    SamplingParameters parameters = at(1).seed(5).build();
+    int[] output = new int[3];
+    int[] drawn = new int[4];
+    long[][] keys = {{1, 0, 0}, {2, 0, 0}, {1, 1, 0}, {1, 0, 3}};
+    for (int repeat = 0; repeat < 2; repeat++) {
+      for (int i = 0; i < keys.length; i++) {
+        System.arraycopy(logits, 0, sampler.logits(), 0, 1000);
+        int token =
+            sampler.sample(
+                parameters, PROMPT, output, (int) keys[i][2], keys[i][0], (int) keys[i][1]);
+        assertTrue(repeat == 0 || drawn[i] == token);
+        drawn[i] = token;
+      }
+    }
+    assertEquals(4, Arrays.stream(drawn).distinct().count());
+  }
+
+  @Test
+  void penaltiesFollowTheirDefinitions() {
+    SamplingParameters parameters =
+        SamplingParameters.builder()
+            .repetitionPenalty(2)
+            .frequencyPenalty(0.25)
+            .presencePenalty(0.5)
+            .build();
+    Penalties penalties = new Penalties(5);
+    int[] output = {2, 3, 2, 2, 4};
+    for (int repeat = 0; repeat < 2; repeat++) {
+      float[] logits = {4, -4, 4, -4, 4};
+      penalties.apply(logits, parameters, PROMPT, output, 4);
+      // In the prompt: 0 and 1. In the output: 2 three times, 3 once; 4 is not yet there.
+      float[] expected = {2, -8, 2 - 0.5f - 3 * 0.25f, -8 - 0.5f - 0.25f, 4};
+      assertEquals(Arrays.toString(expected), Arrays.toString(logits));
+    }
+  }
+
+  @Test
+  void greedyHeedsPenalties() {
+    Sampler sampler = new Sampler(3);
+    System.arraycopy(new float[] {3, 2.9f, 1}, 0, sampler.logits(), 0, 3);
+    SamplingParameters parameters = SamplingParameters.builder().presencePenalty(0.2).build();
+    assertEquals(1, sampler.sample(parameters, PROMPT, new int[] {0}, 1, 0, 0));
+  }
+
+  @Test
+  void infinitiesAndNaNAreNotDrawable() {
+    Sampler sampler = new Sampler(3);
+    assertTrue(sampler.isDrawable());
+    sampler.logits()[1] = Float.NEGATIVE_INFINITY;
+    assertTrue(sampler.isDrawable());
+    assertEquals(0, sample(sampler, at(1).topK(1).build(), new float[] {1, Float.NEGATIVE_INFINITY, 0}));
+    sampler.logits()[1] = Float.NaN;
+    assertFalse(sampler.isDrawable());
+    sampler.logits()[1] = Float.POSITIVE_INFINITY;
+    assertFalse(sampler.isDrawable());
+    Arrays.fill(sampler.logits(), Float.NEGATIVE_INFINITY);
+    assertFalse(sampler.isDrawable());
+  }
+
+  @Test
+  void extremeTemperatures() {
+    float[] logits = {1, 5, 4.999f, -80};
+    assertEquals(1, sample(new Sampler(4), at(1e-300).build(), logits));
+    assertEquals(1, sample(new Sampler(4), at(1e-6).build(), logits));
+    int[] counts = new int[4];
+    for (int seed = 0; seed < 400; seed++) {
+      counts[sample(new Sampler(4), at(100).seed(seed).build(), logits)]++;
+    }
+    assertTrue(Arrays.stream(counts).allMatch(c -> c > 20), Arrays.toString(counts));
+  }
+
+  @Test
+  void aKimiVocabularyOfEqualLogits() {
+    Sampler sampler = new Sampler(163_840);
+    SamplingParameters parameters = at(1).topK(100_000).topP(0.5).build();
+    int token = sample(sampler, parameters, new float[163_840]);
+    assertTrue(token < 50_000, "token " + token);
+  }
+}

@@ -1,0 +1,82 @@
+package dev.moontide.scheduler;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moontide.api.GenerationRequest;
+import dev.moontide.api.Objective;
+import dev.moontide.api.TokenIds;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+
+class PrefixCacheTest {
+  /** Every block has the same hash, so only comparison tells them apart. */
+  private static PrefixCache colliding() {
+    return new PrefixCache(20, 2) {
+      @Override
+      long hash(int before, TokenIds prompt, int index) {
+        return 5;
+      }
+    };
+  }
+
+  /** Enters all full blocks of {@code prompt} as {@code blocks}. */
+  private static void enter(PrefixCache cache, int[] prompt, int... blocks) {
+    Sequence sequence =
+        new ScoredSequence(
+            new GenerationRequest(0, TokenIds.of(prompt), new Objective.Score()), s -> {});
+    for (int i = 0; i < blocks.length; i++) {
+      sequence.append(blocks[i]);
+      assertEquals(blocks[i], cache.enter(sequence, i));
+      sequence.share(blocks[i]);
+    }
+    cache.checkIntegrity();
+  }
+
+  private static void assertFound(PrefixCache cache, int[] prompt, int... blocks) {
+    int[] found = new int[20];
+    int count = cache.match(TokenIds.of(prompt), prompt.length / 2, found);
+    assertArrayEquals(blocks, Arrays.copyOf(found, count));
+  }
+
+  @Test
+  void collisionsNeverReturnAnotherPromptsBlock() {
+    PrefixCache cache = colliding();
+    enter(cache, new int[] {1, 2, 3, 4}, 7, 3);
+    enter(cache, new int[] {9, 9, 3, 4}, 8, 4);
+    enter(cache, new int[] {3, 4, 3, 4}, 1, 2);
+    assertFound(cache, new int[] {1, 2, 3, 4}, 7, 3);
+    assertFound(cache, new int[] {9, 9, 3, 4}, 8, 4);
+    assertFound(cache, new int[] {3, 4, 3, 4, 3, 4}, 1, 2);
+    assertFound(cache, new int[] {1, 2, 3, 5}, 7);
+    assertFound(cache, new int[] {2, 1, 3, 4});
+  }
+
+  @Test
+  void removedBlocksAreNotFound() {
+    PrefixCache cache = colliding();
+    enter(cache, new int[] {1, 2, 3, 4}, 7, 3);
+    enter(cache, new int[] {9, 9, 3, 4}, 8, 4);
+    cache.remove(3);
+    cache.remove(4);
+    cache.remove(8);
+    cache.checkIntegrity();
+    assertFound(cache, new int[] {1, 2, 3, 4}, 7);
+    assertFound(cache, new int[] {9, 9, 3, 4});
+    enter(cache, new int[] {9, 9}, 3);
+    assertFound(cache, new int[] {9, 9, 3, 4}, 3);
+  }
+
+  @Test
+  void contentThatIsThereStaysWhereItIs() {
+    PrefixCache cache = new PrefixCache(20, 2);
+    enter(cache, new int[] {1, 2}, 7);
+    Sequence twin =
+        new ScoredSequence(
+            new GenerationRequest(0, TokenIds.of(1, 2), new Objective.Score()), s -> {});
+    twin.append(5);
+    assertEquals(7, cache.enter(twin, 0));
+    assertTrue(!cache.contains(5));
+  }
+}

@@ -1,0 +1,86 @@
+package dev.moontide.job;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moontide.api.MoontideException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class JobFileTest {
+  @TempDir Path folder;
+
+  @Test
+  void readsEveryKindOfOption() throws Exception {
+    Map<String, List<String>> values =
+        read(
+                """
+                model: models/tiny
+                maxTokens: 16
+                top-p: 0.95
+                input: [a.jsonl, b.jsonl]
+                input-option: {sep: ";", header: false}
+                stop: END
+                choices: [yes, "no, never"]
+                overwrite: true
+                ignoreEos: false
+                prompt: |
+                  Summarise:
+                  {{ text }}
+                """)
+            .values();
+    assertEquals(
+        Map.of(
+            "model", List.of("models/tiny"),
+            "max-tokens", List.of("16"),
+            "top-p", List.of("0.95"),
+            "input", List.of("a.jsonl", "b.jsonl"),
+            "input-option", List.of("sep=;", "header=false"),
+            "stop", List.of("END"),
+            "choices", List.of("[\"yes\",\"no, never\"]"),
+            "overwrite", List.of(),
+            "prompt", List.of("Summarise:\n{{ text }}\n")),
+        values);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          model: [a, b]             | model is ["a","b"]: allowed is one value
+          model:                    | model is null: allowed is one value
+          overwrite: maybe          | overwrite is "maybe": allowed is true or false
+          input: [[a]]              | input is ["a"]: allowed is a list of values
+          config: other.yaml        | unknown option config
+          - model                   | expected lines of option: value
+          'model: "a'               | job.yaml: while scanning
+          """)
+  void tellsWhatIsWrong(String yaml, String told) {
+    MoontideException error = assertThrows(MoontideException.class, () -> read(yaml));
+    assertEquals(MoontideException.Category.CONFIGURATION, error.category());
+    assertTrue(String.valueOf(error.getMessage()).contains(told), error.getMessage());
+  }
+
+  @Test
+  void anOptionInBothSpellingsStandsTwice() {
+    MoontideException error =
+        assertThrows(MoontideException.class, () -> read("max-tokens: 1\nmaxTokens: 2\n"));
+    assertTrue(String.valueOf(error.getMessage()).contains("max-tokens stands twice"));
+  }
+
+  private Values read(String yaml) throws IOException {
+    Path file = folder.resolve("job.yaml");
+    Files.writeString(file, yaml);
+    return new JobFile(file, JobCommand.generate().options(), name -> Optional.empty()).read();
+  }
+}

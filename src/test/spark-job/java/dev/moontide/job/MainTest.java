@@ -1,0 +1,107 @@
+package dev.moontide.job;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What is told, and with which exit status, before any session is opened. */
+class MainTest {
+  @TempDir Path folder;
+
+  @ParameterizedTest
+  @ValueSource(strings = {"label", "generate", "score"})
+  void helpOfACommandExplainsItsOptionsAndEndsWithExamples(String command) {
+    CommandLineRun run = CommandLineRun.of(command, "--help");
+    assertEquals(0, run.status());
+    assertTrue(run.out().contains("--model=DIR"), run.out());
+    assertTrue(run.out().contains("Examples:"), run.out());
+    assertTrue(run.out().contains("moontide " + command + " --model"), run.out());
+  }
+
+  @Test
+  void helpListsTheCommands() {
+    CommandLineRun run = CommandLineRun.of("--help");
+    assertEquals(0, run.status());
+    for (String command : List.of("label", "generate", "score")) {
+      assertTrue(run.out().contains("\n  " + command), run.out());
+    }
+  }
+
+  @Test
+  void noCommandShowsTheUsageAsAnError() {
+    CommandLineRun run = CommandLineRun.of();
+    assertEquals(2, run.status());
+    assertTrue(run.err().startsWith("Usage: moontide"), run.err());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          lable                                   | Unmatched argument at index 0: 'lable': did you mean
+          label --modle x                         | did you mean --model?
+          label --input a b --modle x             | Unknown option: '--modle': did you mean --model?
+          label --model                           | --model
+          label --model x --model y               | --model is given twice
+          label --labels a,b                      | model
+          label --model x                         | labels
+          label --model x --labels a,a            | "a" twice
+          label --model x --labels a,b            | --input is missing
+          label --model x --labels a,b --input y  | --output is missing
+          generate --model x                      | prompt
+          generate --model x --prompt p --temperature hot                     | hot
+          generate --model x --prompt p --temperature -1                      | -1
+          score --model x --input y --output z --limit 0                      | --limit is 0
+          score --model x --input y --output z --partitions many              | many
+          score --model x --input y --output z --output-format xml            | --output-format is xml
+          score --model x --input y --output z --output-option compression    | name=value
+          score --model x --chat --raw                                        | chat and raw
+          score --config nowhere.yaml                                         | nowhere.yaml
+          """)
+  void badOptionsAreToldInOneLine(String arguments, String told) {
+    CommandLineRun run = CommandLineRun.of(arguments.split(" +"));
+    assertEquals(2, run.status(), run.err());
+    assertEquals(1, run.err().lines().count(), run.err());
+    assertTrue(run.err().startsWith("moontide"), run.err());
+    assertTrue(run.err().contains(told), run.err());
+    assertEquals("", run.out());
+  }
+
+  @Test
+  void negativeNumbersAndTextsWithDashesAreValues() {
+    CommandLineRun run =
+        CommandLineRun.of(
+            "generate", "--model", "x", "--prompt", "- say {{ text }}", "--presence-penalty", "-1",
+            "--seed", "-7", "--stop", "-", "##");
+    assertTrue(run.err().contains("--input is missing"), run.err());
+  }
+
+  @Test
+  void theCommandLineWinsOverTheJobFile() throws Exception {
+    Path file = folder.resolve("job.yaml");
+    Files.writeString(file, "model: x\nprompt: p\nmaxTokens: 0\n");
+    assertTrue(
+        CommandLineRun.of("generate", "--config", file.toString()).err().contains("max-tokens"));
+    String told =
+        CommandLineRun.of("generate", "--config", file.toString(), "--max-tokens", "5").err();
+    assertTrue(told.contains("--input is missing"), told);
+  }
+
+  @Test
+  void anUnknownOptionInAJobFileNamesTheNearest() throws Exception {
+    Path file = folder.resolve("job.yaml");
+    Files.writeString(file, "model: x\nmaxTokns: 5\n");
+    CommandLineRun run = CommandLineRun.of("generate", "--config", file.toString());
+    assertEquals(2, run.status());
+    assertTrue(run.err().contains("maxTokns: did you mean max-tokens?"), run.err());
+  }
+}

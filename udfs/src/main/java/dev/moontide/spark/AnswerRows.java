@@ -1,0 +1,215 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark;
+
+import dev.moontide.api.GenerationRequest;
+import dev.moontide.api.GenerationResult;
+import dev.moontide.api.MoontideException;
+import dev.moontide.api.Objective;
+import dev.moontide.engine.ResultStream;
+import java.util.Iterator;
+import java.util.NoSuchElementException;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import org.apache.spark.TaskKilledException;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.JoinedRow;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A partition's rows with their answers, in completion order.
+ *
+ * <p>The engine pulls: whoever reads this asks the engine for a result, which draws requests, and
+ * so rows, while it has room. What is in memory is what the engine has room for, and the batches it
+ * came in. A row without a request goes straight to the output; when many do, the output must be
+ * read before more rows are drawn, so the requests end there, the engine finishes what it has, and
+ * a new stream of requests follows.
+ */
+final class AnswerRows implements Iterator<Row>, AutoCloseable {
+  /**
+   * Finished rows that may wait for their reader while the engine draws requests. So large because
+   * only error rows wait there in number, and ending the requests leaves the engine idle.
+   */
+  private static final long MAX_WAITING_BYTES = 16 << 20;
+
+  private final InputRows input;
+  private final OutputRows output;
+  private final Inference inference;
+  private final AnswerColumns answer;
+  private final Function<InternalRow, @Nullable String> truth;
+  private final Consumer<JobMetrics.Snapshot> counts;
+  private final BooleanSupplier killed;
+
+  private final Requests requests = new Requests();
+  private final JoinedRow joined = new JoinedRow();
+  private final Tally tally = new Tally();
+  private @Nullable ResultStream results;
+
+  /**
+   * @param truth a row's right label, where that is known
+   * @param counts takes the counts, batch by batch
+   * @param killed whether the task's answers are no longer wanted
+   */
+  AnswerRows(
+      InputRows input,
+      OutputRows output,
+      Inference inference,
+      AnswerColumns answer,
+      Function<InternalRow, @Nullable String> truth,
+      Consumer<JobMetrics.Snapshot> counts,
+      BooleanSupplier killed) {
+    this.input = input;
+    this.output = output;
+    this.inference = inference;
+    this.answer = answer;
+    this.truth = truth;
+    this.counts = counts;
+    this.killed = killed;
+  }
+
+  @Override
+  public boolean hasNext() {
+    while (!output.hasNext()) {
+      if (killed.getAsBoolean()) {
+        throw new TaskKilledException("killed while rows were in the engine");
+      }
+      if (results == null && !requests.isAnyLeft()) {
+        reportCounts();
+        return false;
+      }
+      takeResult();
+    }
+    return true;
+  }
+
+  @Override
+  public Row next() {
+    if (!hasNext()) {
+      throw new NoSuchElementException("every row of the partition has left");
+    }
+    long start = System.nanoTime();
+    Row row = output.next();
+    tally.addArrowNanos(System.nanoTime() - start);
+    return row;
+  }
+
+  private void takeResult() {
+    if (results == null) {
+      results = inference.engine().apply(requests);
+    }
+    long start = System.nanoTime();
+    requests.nanos = 0;
+    boolean answered = results.hasNext();
+    tally.addEngineNanos(System.nanoTime() - start - requests.nanos);
+    if (answered) {
+      GenerationResult result = results.next();
+      answer.fill(result, input.choices(result.id()));
+      leave(result.id());
+    } else {
+      results.close();
+      results = null;
+      if (input.outstanding() > 0) {
+        throw MoontideException.engine(
+            "the engine ended without answering %d rows it was given", input.outstanding());
+      }
+    }
+    if (results == null || !results.isReady()) {
+      output.flush();
+    }
+  }
+
+  /** Writes a row to the output with what {@link #answer} holds, and lets it go. */
+  private void leave(long id) {
+    long start = System.nanoTime();
+    InternalRow row = input.row(id);
+    output.add(joined.apply(row, answer.row()), input.bytes(id) + answer.bytes());
+    tally.count(answer, truth.apply(row));
+    input.release(id);
+    tally.addArrowNanos(System.nanoTime() - start);
+    if (tally.rows() == ArrowBatch.MAX_ROWS) {
+      reportCounts();
+    }
+  }
+
+  private void reportCounts() {
+    counts.accept(tally.take());
+  }
+
+  /** Drops what is still in the engine and frees every batch. */
+  @Override
+  public void close() {
+    try (input;
+        output) {
+      if (results != null) {
+        results.close();
+        results = null;
+      }
+    }
+  }
+
+  /** The requests of the rows that have one, as the engine draws them. */
+  private final class Requests implements Iterator<GenerationRequest> {
+    private @Nullable GenerationRequest next;
+
+    /** Time spent here, which the engine waits for. */
+    private long nanos;
+
+    /** Whether a row is left that has not been drawn, or been drawn by the engine. */
+    boolean isAnyLeft() {
+      return next != null || input.hasNext();
+    }
+
+    @Override
+    public boolean hasNext() {
+      long start = System.nanoTime();
+      while (next == null && output.bytes() < MAX_WAITING_BYTES && input.hasNext()) {
+        draw();
+      }
+      nanos += System.nanoTime() - start;
+      return next != null;
+    }
+
+    private void draw() {
+      long start = System.nanoTime();
+      long id = input.next();
+      InternalRow row = input.row(id);
+      long drawn = System.nanoTime();
+      tally.addArrowNanos(drawn - start);
+      try {
+        next = inference.prompter().request(id, row);
+        tally.addPromptNanos(System.nanoTime() - drawn);
+        if (next.objective() instanceof Objective.Choose choose) {
+          input.keepChoices(id, choose.choices());
+        }
+      } catch (MoontideException e) {
+        if (e.category() != MoontideException.Category.ROW) {
+          throw e;
+        }
+        tally.addPromptNanos(System.nanoTime() - drawn);
+        answer.fillError(String.valueOf(e.getMessage()));
+        leave(id);
+      }
+    }
+
+    @Override
+    public GenerationRequest next() {
+      if (!hasNext() || next == null) {
+        throw new NoSuchElementException("no request is left");
+      }
+      GenerationRequest request = next;
+      next = null;
+      return request;
+    }
+  }
+}

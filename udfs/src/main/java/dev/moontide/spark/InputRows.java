@@ -1,0 +1,159 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark;
+
+import dev.moontide.api.ChoiceSet;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.function.Function;
+import org.apache.arrow.memory.BufferAllocator;
+import org.apache.arrow.vector.types.pojo.Schema;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A partition's rows, drawn into Arrow batches as they are asked for, and kept until they are
+ * released; a batch is freed with its last row. A row's id is its batch's number times {@link
+ * ArrowBatch#MAX_ROWS} plus its place in the batch. For one thread.
+ */
+final class InputRows implements AutoCloseable {
+  private static final class Batch {
+    final ArrowBatch arrow;
+    final long[] rowBytes = new long[ArrowBatch.MAX_ROWS];
+    final @Nullable ChoiceSet[] choices = new ChoiceSet[ArrowBatch.MAX_ROWS];
+    int drawn;
+    int released;
+
+    Batch(ArrowBatch arrow) {
+      this.arrow = arrow;
+    }
+  }
+
+  private final Iterator<Row> rows;
+  private final Function<Row, InternalRow> serializer;
+  private final Schema schema;
+  private final BufferAllocator allocator;
+
+  private final Map<Long, Batch> batches = new HashMap<>();
+  private long batchCount;
+
+  /** The batch rows are drawn from; null once they all are. */
+  private @Nullable Batch current;
+
+  /** A row that had no room in the current batch: the serializer's own, until its next call. */
+  private @Nullable UnsafeRow ahead;
+
+  /**
+   * @param serializer gives {@link UnsafeRow}s, and may give the same one each time
+   */
+  InputRows(
+      Iterator<Row> rows,
+      Function<Row, InternalRow> serializer,
+      Schema schema,
+      BufferAllocator allocator) {
+    this.rows = rows;
+    this.serializer = serializer;
+    this.schema = schema;
+    this.allocator = allocator;
+  }
+
+  boolean hasNext() {
+    return current != null || ahead != null || rows.hasNext();
+  }
+
+  /** Draws a row and returns its id. */
+  long next() {
+    if (!hasNext()) {
+      throw new NoSuchElementException("every row of the partition has been drawn");
+    }
+    Batch batch = current == null ? fill() : current;
+    long id = (batchCount - 1) * ArrowBatch.MAX_ROWS + batch.drawn++;
+    current = batch.drawn == batch.arrow.rows() ? null : batch;
+    return id;
+  }
+
+  private Batch fill() {
+    Batch batch = new Batch(new ArrowBatch(schema, allocator));
+    batches.put(batchCount++, batch);
+    while (true) {
+      if (ahead == null && rows.hasNext()) {
+        ahead = (UnsafeRow) serializer.apply(rows.next());
+      }
+      if (ahead == null || !batch.arrow.hasRoomFor(ahead.getSizeInBytes())) {
+        break;
+      }
+      batch.rowBytes[batch.arrow.rows()] = ahead.getSizeInBytes();
+      batch.arrow.add(ahead, ahead.getSizeInBytes());
+      ahead = null;
+    }
+    batch.arrow.finish();
+    return batch;
+  }
+
+  /** A row that has not been released: a view, valid until the next call. */
+  InternalRow row(long id) {
+    return batch(id).arrow.row(place(id));
+  }
+
+  /** About how long the row is. */
+  long bytes(long id) {
+    return batch(id).rowBytes[place(id)];
+  }
+
+  /** Keeps the choices a row was asked with as long as the row. */
+  void keepChoices(long id, ChoiceSet choices) {
+    batch(id).choices[place(id)] = choices;
+  }
+
+  /** What {@link #keepChoices} kept, if anything. */
+  @Nullable ChoiceSet choices(long id) {
+    return batch(id).choices[place(id)];
+  }
+
+  /** Lets a row go; its batch, when it was the last. */
+  void release(long id) {
+    Batch batch = batch(id);
+    batch.choices[place(id)] = null;
+    if (++batch.released == batch.arrow.rows()) {
+      batches.remove(id / ArrowBatch.MAX_ROWS);
+      batch.arrow.close();
+    }
+  }
+
+  /** Rows drawn and not released. */
+  long outstanding() {
+    return batches.values().stream().mapToLong(batch -> batch.drawn - batch.released).sum();
+  }
+
+  private Batch batch(long id) {
+    Batch batch = batches.get(id / ArrowBatch.MAX_ROWS);
+    if (batch == null) {
+      throw new IllegalStateException("row " + id + " is not here, or was released");
+    }
+    return batch;
+  }
+
+  private static int place(long id) {
+    return (int) (id % ArrowBatch.MAX_ROWS);
+  }
+
+  @Override
+  public void close() {
+    batches.values().forEach(batch -> batch.arrow.close());
+    batches.clear();
+    current = null;
+  }
+}

@@ -1,0 +1,53 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark;
+
+import dev.moontide.api.MoontideException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.List;
+import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+
+/** Labels in a text file, one a line; empty lines are skipped. */
+final class LabelFile {
+  private LabelFile() {}
+
+  /**
+   * Reads the labels of {@code location}: a path of this machine, or a URI that Hadoop can read.
+   *
+   * @param option named in errors
+   */
+  static List<String> read(String option, String location) {
+    Path path = new Path(location);
+    try (BufferedReader reader =
+            path.toUri().getScheme() == null
+                ? Files.newBufferedReader(java.nio.file.Path.of(location))
+                : new BufferedReader(
+                    new InputStreamReader(
+                        path.getFileSystem(new Configuration()).open(path),
+                        StandardCharsets.UTF_8));
+        Stream<String> lines = reader.lines()) {
+      return lines.map(String::strip).filter(line -> !line.isEmpty()).toList();
+    } catch (IOException | RuntimeException e) {
+      throw new MoontideException(
+          MoontideException.Category.CONFIGURATION,
+          "%s is %s, which cannot be read (%s): name a text file with one label a line"
+              .formatted(option, location, e),
+          e);
+    }
+  }
+}

@@ -106,8 +106,8 @@ final class Cells {
   }
 
   /**
-   * Compares the first {@code n} rows, relative to the root mean square of the expected row, or to
-   * 0.1 where that is less: a short row may cancel.
+   * Compares the first {@code n} rows, relative to the root mean square of the expected row (at least
+   * 0.1: a short row may cancel) or, where that is more, to the expected number.
    */
   static void assertClose(String what, Tensor expected, Tensor actual, int n, double tolerance) {
     for (int r = 0; r < n; r++) {
@@ -120,7 +120,7 @@ final class Cells {
         double error = Math.abs(get(actual, r, c) - get(expected, r, c));
         String place = "%s: row %d of %d, column %d".formatted(what, r, n, c);
         assertTrue(
-            error <= tolerance * norm,
+            error <= tolerance * Math.max(norm, Math.abs(get(expected, r, c))),
             "%s: %s, expected %s (row norm %s)"
                 .formatted(place, get(actual, r, c), get(expected, r, c), norm));
       }

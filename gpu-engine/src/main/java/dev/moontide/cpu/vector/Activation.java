@@ -26,10 +26,12 @@ public final class Activation {
     int i = 0;
     for (; i <= n - lanes; i += lanes) {
       FloatVector v = FloatVector.fromArray(FLOATS, x, xFrom + i);
-      FloatVector.broadcast(FLOATS, 1f).div(Exp.exp(v.neg()).add(1f)).intoArray(out, outFrom + i);
+      FloatVector.broadcast(FLOATS, 1f)
+          .div(Exp.ofLanes(v.neg()).add(1f))
+          .intoArray(out, outFrom + i);
     }
     for (; i < n; i++) {
-      out[outFrom + i] = 1f / (Exp.exp(-x[xFrom + i]) + 1f);
+      out[outFrom + i] = 1f / (Exp.of(-x[xFrom + i]) + 1f);
     }
   }
 
@@ -41,10 +43,10 @@ public final class Activation {
     int lanes = FLOATS.length();
     int i = 0;
     for (; i <= n - lanes; i += lanes) {
-      swiglu(gateUp, from + i, n).intoArray(out, outFrom + i);
+      gated(gateUp, from + i, n).intoArray(out, outFrom + i);
     }
     for (; i < n; i++) {
-      out[outFrom + i] = swiglu(gateUp[from + i], gateUp[from + n + i]);
+      out[outFrom + i] = gated(gateUp[from + i], gateUp[from + n + i]);
     }
   }
 
@@ -53,20 +55,20 @@ public final class Activation {
     int lanes = FLOATS.length();
     int i = 0;
     for (; i <= n - lanes; i += lanes) {
-      Bf16.round(swiglu(gateUp, from + i, n)).intoArray(out, outFrom + i);
+      Bf16.round(gated(gateUp, from + i, n)).intoArray(out, outFrom + i);
     }
     for (; i < n; i++) {
-      out[outFrom + i] = Bf16.fromFloat(swiglu(gateUp[from + i], gateUp[from + n + i]));
+      out[outFrom + i] = Bf16.fromFloat(gated(gateUp[from + i], gateUp[from + n + i]));
     }
   }
 
-  private static FloatVector swiglu(float[] gateUp, int from, int toUp) {
+  private static FloatVector gated(float[] gateUp, int from, int toUp) {
     FloatVector gate = FloatVector.fromArray(FLOATS, gateUp, from);
     FloatVector up = FloatVector.fromArray(FLOATS, gateUp, from + toUp);
-    return gate.div(Exp.exp(gate.neg()).add(1f)).mul(up);
+    return gate.div(Exp.ofLanes(gate.neg()).add(1f)).mul(up);
   }
 
-  private static float swiglu(float gate, float up) {
-    return gate / (Exp.exp(-gate) + 1f) * up;
+  private static float gated(float gate, float up) {
+    return gate / (Exp.of(-gate) + 1f) * up;
   }
 }

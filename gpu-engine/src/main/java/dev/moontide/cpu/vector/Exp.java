@@ -50,7 +50,7 @@ final class Exp {
 
   private Exp() {}
 
-  static float exp(float x) {
+  static float of(float x) {
     float bounded = x < LOWEST ? LOWEST : x;
     bounded = bounded > HIGHEST ? HIGHEST : bounded;
     float shifted = Math.fma(bounded, LOG2_E, ROUNDER);
@@ -71,7 +71,7 @@ final class Exp {
     return Float.intBitsToFloat((n + 127) << 23);
   }
 
-  static FloatVector exp(FloatVector x) {
+  static FloatVector ofLanes(FloatVector x) {
     FloatVector bounded = x.blend(LOWEST, x.compare(LT, LOWEST));
     bounded = bounded.blend(HIGHEST, bounded.compare(GT, HIGHEST));
     FloatVector rounder = FloatVector.broadcast(x.species(), ROUNDER);

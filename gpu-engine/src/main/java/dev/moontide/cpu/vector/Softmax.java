@@ -35,7 +35,7 @@ public final class Softmax {
       float[] x, int xFrom, int n, float max, float scale, float[] out, int outFrom, float[] sums) {
     int lanes = FLOATS.length();
     for (int i = 0; i < n; i += lanes) {
-      FloatVector e = Exp.exp(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale));
+      FloatVector e = Exp.ofLanes(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale));
       e.intoArray(out, outFrom + i);
       accumulate(e, sums, i);
     }
@@ -47,7 +47,7 @@ public final class Softmax {
     int lanes = FLOATS.length();
     for (int i = 0; i < n; i += lanes) {
       ShortVector e =
-          Bf16.round(Exp.exp(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale)));
+          Bf16.round(Exp.ofLanes(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale)));
       e.intoArray(out, outFrom + i);
       accumulate(Bf16.widen(e), sums, i);
     }
@@ -96,10 +96,10 @@ public final class Softmax {
     int lanes = FLOATS.length();
     int i = 0;
     for (; i <= n - lanes; i += lanes) {
-      Exp.exp(FloatVector.fromArray(FLOATS, x, from + i).sub(max)).intoArray(out, i);
+      Exp.ofLanes(FloatVector.fromArray(FLOATS, x, from + i).sub(max)).intoArray(out, i);
     }
     for (; i < n; i++) {
-      out[i] = Exp.exp(x[from + i] - max);
+      out[i] = Exp.of(x[from + i] - max);
     }
   }
 }

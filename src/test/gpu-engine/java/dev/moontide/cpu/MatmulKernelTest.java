@@ -1,0 +1,123 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moontide.api.EngineOptions.Precision;
+import dev.moontide.tensor.DType;
+import java.nio.ByteBuffer;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class MatmulKernelTest {
+  static List<DType> types() {
+    return Cells.precisions().stream()
+        .map(precision -> precision == Precision.BF16 ? DType.BF16 : DType.F32)
+        .toList();
+  }
+
+  /** Were oneDNN to fall back to its reference code, everything would still be right, but slow. */
+  @ParameterizedTest
+  @MethodSource("types")
+  void productsAreNotComputedByReferenceCode(DType type) {
+    try (Dnnl dnnl = new Dnnl();
+        MatmulKernels kernels = new MatmulKernels(dnnl)) {
+      for (MatmulShape shape :
+          List.of(
+              MatmulShape.packed(type, 1024, 256, 256),
+              MatmulShape.packed(DType.F32, 1024, 32, 32),
+              new MatmulShape(type, 128, 512, 128, type, 8 * 576, false, false),
+              new MatmulShape(type, 576, 32, 576, DType.F32, 32, true, false),
+              new MatmulShape(type, 32, 512, 32, DType.F32, 512, true, true))) {
+        String implementation = kernels.of(shape).implementation();
+        assertFalse(implementation.startsWith("ref"), shape + ": " + implementation);
+      }
+    }
+  }
+
+  /** If a size were refused the results would be right, but the blocks smaller than meant. */
+  @ParameterizedTest
+  @MethodSource("types")
+  void everyCallSizeKeepsARowsBits(DType type) {
+    try (Dnnl dnnl = new Dnnl();
+        MatmulKernels kernels = new MatmulKernels(dnnl)) {
+      MatmulKernel kernel = kernels.of(MatmulShape.packed(type, 333, 192, 192));
+      for (int rows : new int[] {1, 2, 3, 5, 8, 13, 16, 24, 32, 48, 64}) {
+        assertTrue(kernel.invariant(rows), rows + " rows");
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("types")
+  void pageLayoutIsOneDnns(DType type) {
+    for (int rows : new int[] {1, 16, 33, 96}) {
+      for (int columns : new int[] {1, 16, 20, 48, 64, 130}) {
+        PageLayout layout = new PageLayout(type, rows, columns);
+        MatmulShape shape =
+            new MatmulShape(type, rows, columns, rows, DType.F32, columns, true, false);
+        try (Dnnl dnnl = new Dnnl();
+            MatmulKernels kernels = new MatmulKernels(dnnl);
+            NativeMemory memory = new NativeMemory();
+            Lane lane = new Lane(dnnl)) {
+          MatmulKernel kernel = kernels.of(shape);
+          assertEquals(layout.bytes(), kernel.weightBytes(), layout.toString());
+          checkPlaces(layout, kernel, memory, lane);
+        }
+      }
+    }
+  }
+
+  /** Multiplies a unit vector with a page in which every element is its own number. */
+  private static void checkPlaces(
+      PageLayout layout, MatmulKernel kernel, NativeMemory memory, Lane lane) {
+    long page = memory.allocate(layout.bytes(), "a page");
+    ByteBuffer view = Address.view(page, layout.bytes());
+    Set<Integer> places = new HashSet<>();
+    for (int r = 0; r < layout.rows(); r++) {
+      for (int c = 0; c < layout.columns(); c++) {
+        int index = layout.index(r, c);
+        assertTrue(places.add(index), "two elements at " + index);
+        put(view, layout.type(), index, element(r, c));
+      }
+    }
+    int row = layout.rows() / 2;
+    long source = memory.allocate((long) layout.rows() * layout.type().bytes(), "a row");
+    put(Address.view(source, (long) layout.rows() * layout.type().bytes()), layout.type(), row, 1);
+    long target = memory.allocate(4L * layout.columns(), "a result");
+    lane.multiply(kernel, 1, source, page, target);
+    ByteBuffer result = Address.view(target, 4L * layout.columns());
+    for (int c = 0; c < layout.columns(); c++) {
+      assertNotEquals(0, element(row, c));
+      assertEquals(element(row, c), result.getFloat(4 * c), layout + ", column " + c);
+    }
+  }
+
+  /** Small whole numbers, exact in bf16. */
+  private static float element(int row, int column) {
+    return 1 + (row * 31 + column * 7) % 251;
+  }
+
+  private static void put(ByteBuffer view, DType type, int index, float value) {
+    switch (type) {
+      case BF16 -> view.putShort(2 * index, (short) (Float.floatToIntBits(value) >>> 16));
+      case F32 -> view.putFloat(4 * index, value);
+    }
+  }
+}

@@ -22,6 +22,12 @@ final class Address extends Pointer {
     return this;
   }
 
+  /** Positions and limits count bytes. */
+  @Override
+  public int sizeof() {
+    return 1;
+  }
+
   /** A buffer over {@code bytes} from {@code address} on, in the machine's byte order. */
   static ByteBuffer view(long address, long bytes) {
     Address pointer = new Address();

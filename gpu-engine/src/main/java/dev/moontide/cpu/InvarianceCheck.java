@@ -11,18 +11,11 @@
  */
 package dev.moontide.cpu;
 
-import dev.moontide.tensor.DType;
-import java.nio.ByteBuffer;
-import java.util.SplittableRandom;
-
 /**
  * Compares a primitive of several rows with that of one row, bit by bit: on random factors, in
  * every row position, with room between the rows checked to stay as it was.
  */
 final class InvarianceCheck {
-  /** Random numbers repeat with this period, a prime, so that no two rows are alike. */
-  private static final int PERIOD = 8191;
-
   private final Dnnl dnnl;
   private final MatmulKernel kernel;
 
@@ -43,12 +36,10 @@ final class InvarianceCheck {
       long weight = memory.allocate(kernel.weightBytes(), "a check");
       long together = memory.allocate(resultBytes, "a check");
       long apart = memory.allocate(resultBytes, "a check");
-      fill(Address.view(source, sourceBytes), shape.type(), 1);
-      fill(Address.view(weight, kernel.weightBytes()), shape.type(), 2);
-      ByteBuffer results = Address.view(together, resultBytes);
-      ByteBuffer singles = Address.view(apart, resultBytes);
-      fill(results, shape.target(), 3);
-      fill(singles, shape.target(), 3);
+      RandomNumbers.fill(source, sourceBytes, shape.type(), 1);
+      RandomNumbers.fill(weight, kernel.weightBytes(), shape.type(), 2);
+      RandomNumbers.fill(together, resultBytes, shape.target(), 3);
+      RandomNumbers.fill(apart, resultBytes, shape.target(), 3);
       lane.execute(kernel, rows, source, weight, together);
       for (int r = 0; r < rows; r++) {
         lane.execute(
@@ -58,25 +49,7 @@ final class InvarianceCheck {
             weight,
             apart + (long) r * shape.targetStride() * targetBytes);
       }
-      return results.equals(singles);
+      return Address.view(together, resultBytes).equals(Address.view(apart, resultBytes));
     }
-  }
-
-  /** Numbers in ±[0.5, 2). */
-  private static void fill(ByteBuffer buffer, DType type, int seed) {
-    SplittableRandom random = new SplittableRandom(seed);
-    byte[] pattern = new byte[PERIOD * type.bytes()];
-    ByteBuffer view = ByteBuffer.wrap(pattern).order(buffer.order());
-    for (int i = 0; i < PERIOD; i++) {
-      int bits = (random.nextInt() & 0x80FF_FFFF) | 0x3F00_0000;
-      switch (type) {
-        case BF16 -> view.putShort((short) (bits >>> 16));
-        case F32 -> view.putInt(bits);
-      }
-    }
-    while (buffer.hasRemaining()) {
-      buffer.put(pattern, 0, Math.min(pattern.length, buffer.remaining()));
-    }
-    buffer.rewind();
   }
 }

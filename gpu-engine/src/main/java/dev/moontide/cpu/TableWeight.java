@@ -43,7 +43,8 @@ final class TableWeight implements Weight {
     floats = new FloatBuffer[buffers];
     for (int b = 0; b < buffers; b++) {
       int count = Math.min(rowsPerBuffer, rows - b * rowsPerBuffer);
-      ByteBuffer view = Address.view(address + b * rowsPerBuffer * rowBytes, count * rowBytes);
+      ByteBuffer view =
+          Address.view(address + (long) b * rowsPerBuffer * rowBytes, count * rowBytes);
       shorts[b] = view.asShortBuffer();
       floats[b] = view.asFloatBuffer();
     }

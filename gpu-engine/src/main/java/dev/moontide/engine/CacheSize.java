@@ -11,21 +11,23 @@
  */
 package dev.moontide.engine;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.tensor.Ops;
+import java.lang.management.ManagementFactory;
 
 /**
- * How many blocks the latent cache gets. On the CPU the cache lies on the Java heap beside
- * everything else, so by default it takes at most a quarter of it, and never more than the largest
- * batch can fill.
+ * How many blocks the latent cache gets. On the CPU it lies outside the Java heap, where the system
+ * commits a page only once it is written; so by default the cache may grow to a quarter of the
+ * machine's (or container's) memory, and never beyond what the largest batch can fill.
  */
 final class CacheSize {
   /** Tokens per block: small enough to share prefixes finely, large enough for short tables. */
   static final int BLOCK_SIZE = 16;
 
-  private static final double HEAP_SHARE = 0.25;
+  private static final int MEMORY_SHARE = 4;
 
   private CacheSize() {}
 
@@ -40,24 +42,24 @@ final class CacheSize {
     return options.maxModelLength() == 0 ? limit : options.maxModelLength();
   }
 
-  /** Blocks that {@code kv-cache-memory} (or the default share of {@code heapBytes}) pays for. */
-  static int blocks(EngineOptions options, ModelConfig config, Ops ops, long heapBytes) {
+  /** Blocks that {@code kv-cache-memory}, or the default share of the memory, pays for. */
+  static int blocks(EngineOptions options, ModelConfig config, Ops ops) {
     long blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), BLOCK_SIZE, config.attention());
-    long perSequence = ceilDiv(maxModelLength(options, config), BLOCK_SIZE);
+    long perSequence = (maxModelLength(options, config) + BLOCK_SIZE - 1) / BLOCK_SIZE;
     long useful = perSequence * options.maxSequences();
-    long bytes =
-        options.kvCacheBytes() > 0 ? options.kvCacheBytes() : (long) (heapBytes * HEAP_SHARE);
+    long bytes = options.kvCacheBytes() > 0 ? options.kvCacheBytes() : memory() / MEMORY_SHARE;
     long blocks = Math.min(bytes / blockBytes, useful);
     if (blocks < 1) {
       throw MoontideException.configuration(
-          "kv-cache-memory is %d bytes, one block of %d tokens takes %d: give at least that, or a"
-              + " larger heap (--driver-memory, spark.executor.memory)",
+          "kv-cache-memory is %d bytes, and one block of %d tokens takes %d: give at least that",
           bytes, BLOCK_SIZE, blockBytes);
     }
     return (int) Math.min(blocks, Integer.MAX_VALUE / BLOCK_SIZE);
   }
 
-  private static long ceilDiv(long a, long b) {
-    return (a + b - 1) / b;
+  private static long memory() {
+    return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system
+        ? system.getTotalMemorySize()
+        : Runtime.getRuntime().maxMemory();
   }
 }

@@ -21,7 +21,6 @@ import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.LoadedWeights;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
-import dev.moontide.tensor.Ops;
 import dev.moontide.tokenizer.ChatTemplate;
 import dev.moontide.tokenizer.StopTokens;
 import dev.moontide.tokenizer.StreamDecoder;
@@ -50,9 +49,9 @@ final class EngineLoader {
         options.threads() == 0 ? Runtime.getRuntime().availableProcessors() : options.threads();
     int maxModelLength = CacheSize.maxModelLength(options, config);
     Checkpoint checkpoint = Checkpoint.open(folder);
-    Ops ops = backend(options, threads);
+    CpuOps ops = backend(options, threads);
     try {
-      int blocks = CacheSize.blocks(options, config, ops, Runtime.getRuntime().maxMemory());
+      int blocks = CacheSize.blocks(options, config, ops);
       LoadedWeights loaded = ModelWeights.load(checkpoint, config, ops, threads);
       DeepseekV3 model =
           new DeepseekV3(
@@ -73,7 +72,7 @@ final class EngineLoader {
           model,
           tokenizer == null ? null : decoders(tokenizer),
           stopTokens,
-          ops.description(),
+          new Device(ops.description(), ops.dtype(), ops.threads(), ops::productNanos),
           loaded.seconds(),
           loaded.bytes());
     } catch (RuntimeException | Error e) {
@@ -82,12 +81,12 @@ final class EngineLoader {
     }
   }
 
-  private static Ops backend(EngineOptions options, int threads) {
+  private static CpuOps backend(EngineOptions options, int threads) {
     if (options.backend() == Backend.CUDA) {
       throw MoontideException.configuration(
           "backend cuda: this build has no CUDA engine: use --backend cpu, or auto");
     }
-    Ops ops = CpuOps.create(options.precision(), threads);
+    CpuOps ops = CpuOps.create(options.precision(), threads);
     if (options.backend() == Backend.AUTO) {
       LOG.info("backend auto: took the CPU, as this build has no CUDA engine");
     }

@@ -11,10 +11,14 @@
  */
 package dev.moontide.engine;
 
+import dev.moontide.tensor.DType;
+
 /**
  * Totals of an engine since its start.
  *
  * @param device what it runs on
+ * @param dtype the type it computes in
+ * @param threads that compute
  * @param steps forward steps
  * @param promptTokens prompt tokens of finished requests
  * @param cachedTokens of those, taken from the prefix cache
@@ -24,9 +28,12 @@ package dev.moontide.engine;
  * @param loadedBytes bytes read from the checkpoint
  * @param prefillSeconds time in steps with prompt tokens
  * @param decodeSeconds time in steps without
+ * @param matmulSeconds time inside matrix products, over all threads
  */
 public record EngineStatistics(
     String device,
+    DType dtype,
+    int threads,
     long steps,
     long promptTokens,
     long cachedTokens,
@@ -35,4 +42,5 @@ public record EngineStatistics(
     double loadSeconds,
     long loadedBytes,
     double prefillSeconds,
-    double decodeSeconds) {}
+    double decodeSeconds,
+    double matmulSeconds) {}

@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  * @param decoders makes a decoder for each output, which appends the text that a token completes;
  *     null without a tokenizer
  * @param stopTokenIds token ids that end an output
- * @param device what it runs on, for reports
+ * @param device what it runs on
  * @param loadSeconds time to load it
  * @param loadedBytes bytes read
  */
@@ -32,6 +32,6 @@ record LoadedModel(
     LanguageModel model,
     @Nullable Supplier<ObjIntConsumer<StringBuilder>> decoders,
     TokenIds stopTokenIds,
-    String device,
+    Device device,
     double loadSeconds,
     long loadedBytes) {}

@@ -49,7 +49,9 @@ final class Totals {
 
   EngineStatistics snapshot(LoadedModel loaded) {
     return new EngineStatistics(
-        loaded.device(),
+        loaded.device().description(),
+        loaded.device().dtype(),
+        loaded.device().threads(),
         steps,
         promptTokens,
         cachedTokens,
@@ -58,6 +60,7 @@ final class Totals {
         loaded.loadSeconds(),
         loaded.loadedBytes(),
         prefillNanos / 1e9,
-        decodeNanos / 1e9);
+        decodeNanos / 1e9,
+        loaded.device().matmulNanos().getAsLong() / 1e9);
   }
 }

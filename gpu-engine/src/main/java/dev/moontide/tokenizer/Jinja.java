@@ -16,11 +16,13 @@ import com.hubspot.jinjava.interpret.Context;
 import com.hubspot.jinjava.interpret.TemplateError;
 import com.hubspot.jinjava.tree.Node;
 import dev.moontide.api.MoontideException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.Function;
+import jinjava.de.odysseus.el.tree.TreeBuilderException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -54,7 +56,9 @@ final class Jinja {
   /** Compiles a template already cut into parts. */
   static Jinja compile(String name, List<TemplateSource.Part> parts) {
     Jinja template = new Jinja(name, TemplateSource.toJinjava(parts));
-    template.idle.add(new Renderer(name, template.source));
+    Renderer renderer = new Renderer(name, template.source);
+    parts.forEach(renderer::check);
+    template.idle.add(renderer);
     return template;
   }
 
@@ -79,6 +83,7 @@ final class Jinja {
   private static final class Renderer {
     private final String name;
     private final Jinjava jinjava = JinjaSandbox.create();
+    private final Context base = JinjaSandbox.context(jinjava);
     private final Node root;
 
     Renderer(String name, String source) {
@@ -91,9 +96,55 @@ final class Jinja {
       }
     }
 
+    /** Refuses expressions that cannot be read; jinjava would find them when they are reached. */
+    void check(TemplateSource.Part part) {
+      for (String expression : expressions(part)) {
+        JinjaSandbox.Interpreter interpreter = interpreter(Map.of());
+        try {
+          interpreter.resolveELExpression(new JinjaTokens(expression).forJinjava(), part.line());
+        } catch (JinjaSandbox.Refusal refusal) {
+          continue; // it can be read
+        }
+        for (TemplateError error : interpreter.getErrors()) {
+          if (error.getException() != null
+              && error.getException().getCause() instanceof TreeBuilderException) {
+            throw MoontideException.configuration(
+                "%s, line %d: %s", name, part.line(), error.getMessage());
+          }
+        }
+      }
+    }
+
+    private List<String> expressions(TemplateSource.Part part) {
+      if (part.kind() == TemplateSource.Kind.TEXT) {
+        return List.of();
+      }
+      if (part.kind() == TemplateSource.Kind.EXPRESSION) {
+        return List.of(part.content());
+      }
+      JinjaTokens tokens = new JinjaTokens(part.content());
+      String rest = tokens.source(1, tokens.size());
+      return switch (tokens.text(0)) {
+        case "if", "elif" -> List.of(rest);
+        case "set" ->
+            tokens.find("=", 1).map(i -> tokens.source(i + 1, tokens.size())).stream().toList();
+        case "for" -> {
+          JinjaForTag.Header header =
+              JinjaForTag.Header.parse(rest)
+                  .orElseThrow(
+                      () ->
+                          MoontideException.configuration(
+                              "%s, line %d: for needs 'in'", name, part.line()));
+          List<String> both = new ArrayList<>(List.of(header.items()));
+          header.condition().ifPresent(both::add);
+          yield both;
+        }
+        default -> List.of();
+      };
+    }
+
     private JinjaSandbox.Interpreter interpreter(Map<String, ?> variables) {
-      Context context = new Context(jinjava.getGlobalContext(), variables);
-      return new JinjaSandbox.Interpreter(jinjava, context);
+      return new JinjaSandbox.Interpreter(jinjava, new Context(base, variables));
     }
 
     String render(Map<String, ?> variables, Function<String, @Nullable Object> others) {
@@ -108,7 +159,8 @@ final class Jinja {
         throw new MoontideException(
             MoontideException.Category.ROW, name + ": " + e.getMessage(), e);
       } finally {
-        // The parent of all contexts gathers every name that was looked up.
+        // A context hands every name that was looked up to its parents.
+        base.reset();
         jinjava.getGlobalContext().reset();
       }
       List<TemplateError> errors = interpreter.getErrors();

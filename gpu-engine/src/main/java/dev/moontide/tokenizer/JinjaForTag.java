@@ -20,7 +20,6 @@ import com.hubspot.jinjava.util.ForLoop;
 import com.hubspot.jinjava.util.LengthLimitingStringBuilder;
 import com.hubspot.jinjava.util.ObjectTruthValue;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,7 +36,27 @@ final class JinjaForTag implements Tag {
   private static final String LOOP = "loop";
 
   /** {@code for targets in items if condition}. */
-  private record Header(List<String> targets, String items, Optional<String> condition) {}
+  record Header(List<String> targets, String items, Optional<String> condition) {
+    /** Reads what follows {@code for}; empty if there is no {@code in}. */
+    static Optional<Header> parse(String helpers) {
+      JinjaTokens tokens = new JinjaTokens(helpers);
+      Optional<Integer> in = tokens.find("in", 0);
+      if (in.isEmpty()) {
+        return Optional.empty();
+      }
+      String targets = tokens.source(0, in.get()).replaceAll("[()\\s]", "");
+      boolean recursive = tokens.text(tokens.size() - 1).equals("recursive");
+      int end = recursive ? tokens.size() - 1 : tokens.size();
+      // An "if" with an "else" is part of the expression.
+      Optional<Integer> clause =
+          tokens.find("if", in.get()).filter(i -> tokens.find("else", i).isEmpty());
+      return Optional.of(
+          new Header(
+              List.of(targets.split(",")),
+              tokens.source(in.get() + 1, clause.orElse(end)),
+              clause.map(i -> tokens.source(i + 1, end))));
+    }
+  }
 
   // An instance serves one thread and one template, so this holds as many as the template has.
   private final transient Map<String, Header> headers = new LinkedHashMap<>();
@@ -49,7 +68,13 @@ final class JinjaForTag implements Tag {
 
   @Override
   public String interpret(TagNode node, JinjavaInterpreter interpreter) {
-    Header header = headers.computeIfAbsent(node.getHelpers(), h -> header(node));
+    Header header =
+        headers.computeIfAbsent(
+            node.getHelpers(),
+            helpers ->
+                Header.parse(helpers)
+                    .orElseThrow(
+                        () -> new InterpretException("for needs 'in'", node.getLineNumber())));
     List<@Nullable Object> items =
         items(interpreter.resolveELExpression(header.items(), node.getLineNumber()));
     if (header.condition().isPresent()) {
@@ -65,6 +90,7 @@ final class JinjaForTag implements Tag {
         render(node, true, null, interpreter, out);
       }
       while (loop.hasNext()) {
+        ((JinjaSandbox.Interpreter) interpreter).step();
         assign(header.targets(), loop.next(), interpreter, node);
         render(node, false, loop, interpreter, out);
       }
@@ -72,27 +98,6 @@ final class JinjaForTag implements Tag {
       interpreter.leaveScope();
     }
     return out.toString();
-  }
-
-  private static Header header(TagNode node) {
-    JinjaTokens tokens = new JinjaTokens(node.getHelpers());
-    Optional<Integer> in = tokens.find("in", 0);
-    if (in.isEmpty()) {
-      throw new InterpretException("for needs 'in'", node.getLineNumber());
-    }
-    List<String> targets =
-        Arrays.stream(tokens.source(0, in.get()).replaceAll("[()\\s]", "").split(",", -1))
-            .filter(target -> !target.isEmpty())
-            .toList();
-    int end =
-        tokens.text(tokens.size() - 1).equals("recursive") ? tokens.size() - 1 : tokens.size();
-    // An "if" with an "else" is part of the expression.
-    Optional<Integer> clause =
-        tokens.find("if", in.get()).filter(i -> tokens.find("else", i).isEmpty());
-    return new Header(
-        targets,
-        tokens.source(in.get() + 1, clause.orElse(end)),
-        clause.map(i -> tokens.source(i + 1, end)));
   }
 
   private static List<@Nullable Object> items(@Nullable Object value) {
@@ -117,6 +122,7 @@ final class JinjaForTag implements Tag {
       @Nullable Object item,
       TagNode node,
       JinjavaInterpreter interpreter) {
+    ((JinjaSandbox.Interpreter) interpreter).step();
     interpreter.enterScope();
     try {
       assign(header.targets(), interpreter.wrap(item), interpreter, node);

@@ -34,6 +34,10 @@ import org.jspecify.annotations.Nullable;
  * It reaches no file, clock, random number or Java object ({@link JinjaAccess}), rendered text is
  * never read as a template again, and its output, recursion and steps are bounded. Time is bounded
  * by steps, so that what a row gives depends on the row alone.
+ *
+ * <p>What still differs from Jinja: {@code and} gives true or false, not its operand; a number
+ * equals the text that spells it; none and undefined are one, and print nothing; there is no {@code
+ * filter} block. A template that uses an unknown tag, filter or function is told so.
  */
 final class JinjaSandbox {
   /** Longest text, in characters: hundreds of times the longest prompt. */
@@ -42,7 +46,10 @@ final class JinjaSandbox {
   private static final int MAX_ITEMS = 1 << 20;
   private static final int MAX_RECURSION = 64;
 
-  /** Nodes a rendering may evaluate: some seconds' worth. */
+  /**
+   * Steps a rendering may take: at most seconds' worth. A node or an iteration is as many steps as
+   * scopes are open, since names are looked up through all of them.
+   */
   private static final int MAX_STEPS = 5_000_000;
 
   // What Jinja has, so that a template means what it means to its author; nothing that decodes
@@ -128,10 +135,26 @@ final class JinjaSandbox {
         });
     JinjaFilter.all().forEach(jinjava::registerFilter);
     jinjava.registerTag(new JinjaForTag());
+    for (ELFunctionDefinition function : jinjava.getGlobalContext().getAllFunctions()) {
+      if (!FUNCTIONS.contains(function.getName())) {
+        jinjava.registerFunction(
+            new ELFunctionDefinition(
+                function.getNamespace(),
+                function.getLocalName(),
+                JinjaSandbox.class,
+                "refuseFunction",
+                Object[].class));
+      }
+    }
     jinjava.registerFunction(
         new ELFunctionDefinition(
             "", "raise_exception", JinjaSandbox.class, "raiseException", Object.class));
     return jinjava;
+  }
+
+  /** The parent of all contexts in which templates are rendered. */
+  static Context context(Jinjava jinjava) {
+    return new Context(jinjava.getGlobalContext(), Map.of(), CONFIG.getDisabled());
   }
 
   private static JinjavaConfig config() {
@@ -154,8 +177,7 @@ final class JinjaSandbox {
         .withDisabled(
             Map.of(
                 Library.FILTER, allBut(FILTERS, everything.getAllFilters()),
-                Library.TAG, allBut(TAGS, everything.getAllTags()),
-                Library.FUNCTION, allBut(FUNCTIONS, everything.getAllFunctions())))
+                Library.TAG, allBut(TAGS, everything.getAllTags())))
         .withRandomNumberGeneratorStrategy(RandomNumberGeneratorStrategy.CONSTANT_ZERO)
         .withMaxOutputSize(MAX_TEXT)
         .withMaxStringLength(MAX_TEXT)
@@ -177,7 +199,14 @@ final class JinjaSandbox {
     Set<String> names = new HashSet<>();
     everything.forEach(item -> names.add(item.getName()));
     names.removeAll(allowed);
+    JinjaFilter.all().forEach(filter -> names.remove(filter.getName()));
     return names;
+  }
+
+  /** What every function is that Jinja does not have; jinjava cannot take them away. */
+  static Object refuseFunction(Object... arguments) {
+    throw new Refusal(
+        MoontideException.row("the template calls a function that templates do not have"));
   }
 
   /** {@code raise_exception(message)}: how a template refuses a conversation. */
@@ -209,8 +238,10 @@ final class JinjaSandbox {
       super(jinjava, context, CONFIG);
     }
 
-    private void step() {
-      if (++steps > MAX_STEPS) {
+    /** Counts a node or an iteration. */
+    void step() {
+      steps += getScopeDepth();
+      if (steps > MAX_STEPS) {
         throw new Refusal(
             MoontideException.row(
                 "the template did not end within %d steps; it may loop", MAX_STEPS));

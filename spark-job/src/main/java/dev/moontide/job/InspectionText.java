@@ -29,7 +29,8 @@ final class InspectionText {
       report.model(model);
     }
     report.line("tensors", "%,d", inspection.tensors());
-    new TreeMap<>(inspection.storedBytes()).forEach((type, bytes) -> report.line("  " + type, "%s", size(bytes)));
+    new TreeMap<>(inspection.storedBytes())
+        .forEach((type, bytes) -> report.line("  " + type, "%s", size(bytes)));
     if (model != null) {
       report.memory(model);
     }

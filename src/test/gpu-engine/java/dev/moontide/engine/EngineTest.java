@@ -387,7 +387,7 @@ class EngineTest {
 
   @Test
   void stopStringsNeedATokenizer() {
-    LoadedModel silent = new LoadedModel(model, null, Workload.STOP, "fake", 0, 0);
+    LoadedModel silent = new LoadedModel(model, null, Workload.STOP, Workload.DEVICE, 0, 0);
     try (Engine mute = new Engine(silent, options(8));
         ResultStream stream =
             mute.generate(

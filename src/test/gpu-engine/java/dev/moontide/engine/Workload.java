@@ -5,6 +5,7 @@ import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.Objective;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.tensor.DType;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -13,6 +14,7 @@ import java.util.Set;
 
 /** Random requests: shared beginnings, all objectives, all kinds of parameters. */
 final class Workload {
+  static final Device DEVICE = new Device("fake", DType.F32, 1, () -> 0);
   static final int VOCABULARY = 40;
   static final TokenIds STOP = TokenIds.of(3, 4);
 
@@ -33,7 +35,7 @@ final class Workload {
   }
 
   static LoadedModel loaded(FakeModel model) {
-    return new LoadedModel(model, () -> Workload::decode, STOP, "fake", 1.5, 7);
+    return new LoadedModel(model, () -> Workload::decode, STOP, DEVICE, 1.5, 7);
   }
 
   private static void decode(StringBuilder text, int token) {

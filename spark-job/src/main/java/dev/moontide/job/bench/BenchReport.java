@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.job.bench;
 
 import java.util.List;
@@ -51,7 +62,10 @@ public record BenchReport(
     line(out, "matmul 1024³", "%.0f GFLOP/s (the ratios below are to this)", matmulGflops);
     rate(out, "prefill, " + prefill.sequences + " prompts", prefill);
     for (Rate rate : decode) {
-      rate(out, "decode, " + rate.sequences + (rate.sequences == 1 ? " sequence" : " sequences"), rate);
+      rate(
+          out,
+          "decode, " + rate.sequences + (rate.sequences == 1 ? " sequence" : " sequences"),
+          rate);
     }
     line(out, "whole set", "%.0f tokens/s", wholeTokensPerSecond);
     line(out, "time in matmul", "%.0f %%", 100 * matmulShare);

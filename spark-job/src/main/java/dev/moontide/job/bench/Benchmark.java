@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.job.bench;
 
 import dev.moontide.api.EngineOptions;
@@ -21,8 +32,8 @@ import java.util.stream.IntStream;
 
 /**
  * Measures an engine: prompts alone, decoding at several numbers of sequences, and the whole set.
- * Prompts are random token ids, the same for the same seed; the prefix cache is off. Every figure is
- * the median of {@link #REPEATS} runs after one that is not counted.
+ * Prompts are random token ids, the same for the same seed; the prefix cache is off. Every figure
+ * is the median of {@link #REPEATS} runs after one that is not counted.
  *
  * @param prompts prompts of the prefill and of the whole set
  * @param promptTokens tokens of each
@@ -54,7 +65,8 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
     progress.accept("loading " + options.model());
     Engine engine = Engine.shared(options);
     progress.accept("measuring the machine's matrix product at 1024³");
-    double matmul = MatmulRate.measure(engine.dtype(), engine.threads());
+    EngineStatistics start = engine.statistics();
+    double matmul = MatmulRate.measure(start.dtype(), start.threads());
 
     progress.accept("prefill: %d prompts of %d tokens".formatted(prompts, promptTokens));
     double prefillSeconds = median(engine, config, prompts, 1);
@@ -93,7 +105,7 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
         prefill,
         decode,
         prompts * (double) (promptTokens + newTokens) / whole,
-        (after.matmulSeconds() - before.matmulSeconds()) / (whole * engine.threads()));
+        (after.matmulSeconds() - before.matmulSeconds()) / (whole * start.threads()));
   }
 
   private static BenchReport.Rate rate(

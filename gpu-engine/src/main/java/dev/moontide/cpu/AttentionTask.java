@@ -1,0 +1,237 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cpu;
+
+import dev.moontide.cpu.vector.Rows;
+import dev.moontide.tensor.Attention;
+import dev.moontide.tensor.DType;
+import dev.moontide.tensor.Step;
+
+/**
+ * Softmax over the latent cache and the weighted sum of latents, for neighbouring tokens of one
+ * sequence times some heads; rows are ordered by token, then head. First the scores of every tile,
+ * then each row's softmax over all of them, then the sum tile by tile.
+ *
+ * <p>The arithmetic of a row is that of the row alone: its tiles are the cache's blocks in the
+ * sequence's order and then its ancestors, gathered in theirs; what only another row of the task
+ * sees has weight 0. One object serves one thread.
+ */
+@SuppressWarnings("NullAway.Init") // The fields below are one task's.
+final class AttentionTask implements AutoCloseable {
+  private final Lane lane;
+  private final DType type;
+  private final Tile queries;
+  private final Tile sums;
+  private final ScoreTiles scores;
+  private final GatheredBlock gathered = new GatheredBlock();
+  private final float[] totals = new float[MatmulKernel.MAX_ROWS];
+
+  private LatentCache cache;
+  private LatentLayout layout;
+  private Attention attention;
+  private Step step;
+  private int layer;
+  private int first;
+  private int tokens;
+  private int heads;
+  private int rows;
+  private int tiles;
+  private int stride;
+  private int[] blockTable;
+
+  AttentionTask(Lane lane, DType type, Tile queries, Tile sums) {
+    this.lane = lane;
+    this.type = type;
+    this.queries = queries;
+    this.sums = sums;
+    scores = new ScoreTiles(type);
+  }
+
+  /** What the next tasks attend to. */
+  void over(LatentCache latents, int layerIndex, Attention shape, Step s) {
+    cache = latents;
+    layout = latents.layout();
+    layer = layerIndex;
+    attention = shape;
+    step = s;
+    stride = layout.stride();
+  }
+
+  /** Attends for {@code tokenCount} tokens and {@code headCount} heads. */
+  void run(int rangeStart, int firstToken, int tokenCount, int firstHead, int headCount) {
+    first = firstToken;
+    tokens = tokenCount;
+    heads = headCount;
+    rows = tokenCount * headCount;
+    blockTable = step.blockTable(step.sequence(firstToken));
+    int row = (firstToken - rangeStart) * attention.heads() + firstHead;
+    reserve();
+    score(queries.address() + (long) row * attention.cacheColumns() * type.bytes());
+    for (int r = 0; r < rows; r++) {
+      softmax(r);
+    }
+    sum();
+    finish(row * attention.latentDim());
+  }
+
+  private void reserve() {
+    int blockSize = cache.blockSize();
+    int prefix = 0;
+    int gatheredTiles = 0;
+    for (int t = first; t < first + tokens; t++) {
+      prefix = Math.max(prefix, step.prefixLength(t));
+      gatheredTiles += gatheredTiles(t);
+    }
+    tiles = (prefix + blockSize - 1) / blockSize;
+    scores.reserve((tiles * rows + gatheredTiles * heads) * stride);
+    lane.source.reserve((long) rows * stride * type.bytes());
+    lane.target.reserve((long) rows * Math.max(stride, attention.latentDim()) * DType.F32.bytes());
+    if (gatheredTiles > 0) {
+      gathered.reserve(layout);
+    }
+  }
+
+  private int ancestors(int t) {
+    return step.ancestorStart(t + 1) - step.ancestorStart(t);
+  }
+
+  private int gatheredTiles(int t) {
+    return (ancestors(t) + cache.blockSize() - 1) / cache.blockSize();
+  }
+
+  private void score(long query) {
+    long target = lane.target.address();
+    for (int tile = 0; tile < tiles; tile++) {
+      long keys = cache.keysAddress(layer, blockTable[tile]);
+      lane.multiply(layout.scores(), rows, query, keys, target);
+      scores.takeScores(lane, tile * rows * stride, rows * stride);
+    }
+    int at = tiles * rows * stride;
+    for (int i = 0; i < tokens; i++) {
+      long ofToken = query + (long) i * heads * attention.cacheColumns() * type.bytes();
+      for (int tile = 0; tile < gatheredTiles(first + i); tile++, at += heads * stride) {
+        gatherKeys(first + i, tile);
+        lane.multiply(layout.scores(), heads, ofToken, gathered.keys(), target);
+        scores.takeScores(lane, at, heads * stride);
+      }
+    }
+  }
+
+  private void gatherKeys(int t, int tile) {
+    int from = step.ancestorStart(t) + tile * cache.blockSize();
+    int count = visible(ancestors(t), tile);
+    for (int i = 0; i < count; i++) {
+      int entry = step.ancestor(from + i);
+      int block = blockTable[entry / cache.blockSize()];
+      layout.copyKeys(
+          cache.buffer(layer, block),
+          cache.offset(block),
+          entry % cache.blockSize(),
+          gathered.buffer(),
+          i);
+    }
+  }
+
+  private void gatherValues(int t, int tile) {
+    int from = step.ancestorStart(t) + tile * cache.blockSize();
+    int count = visible(ancestors(t), tile);
+    for (int i = 0; i < count; i++) {
+      int entry = step.ancestor(from + i);
+      int block = blockTable[entry / cache.blockSize()];
+      layout.copyValues(
+          cache.buffer(layer, block),
+          cache.offset(block),
+          entry % cache.blockSize(),
+          gathered.buffer(),
+          i);
+    }
+  }
+
+  /** How many of {@code length} entries tile {@code tile} shows. */
+  private int visible(int length, int tile) {
+    return Math.max(0, Math.min(cache.blockSize(), length - tile * cache.blockSize()));
+  }
+
+  private void softmax(int row) {
+    int t = first + row / heads;
+    int prefix = step.prefixLength(t);
+    int gatheredAt = gatheredAt(row);
+    int gatheredTiles = gatheredTiles(t);
+    scores.begin();
+    for (int tile = 0; tile < tiles; tile++) {
+      if (visible(prefix, tile) > 0) {
+        scores.scan((tile * rows + row) * stride, visible(prefix, tile), stride);
+      }
+    }
+    for (int tile = 0; tile < gatheredTiles; tile++) {
+      scores.scan(gatheredAt + tile * heads * stride, visible(ancestors(t), tile), stride);
+    }
+    for (int tile = 0; tile < tiles; tile++) {
+      int at = (tile * rows + row) * stride;
+      if (visible(prefix, tile) > 0) {
+        scores.exponentiate(at, stride, attention.softmaxScale());
+      } else {
+        scores.hide(at, stride);
+      }
+    }
+    for (int tile = 0; tile < gatheredTiles; tile++) {
+      scores.exponentiate(gatheredAt + tile * heads * stride, stride, attention.softmaxScale());
+    }
+    totals[row] = scores.total();
+  }
+
+  /** Where the gathered tiles of a row's token begin, at the row's head. */
+  private int gatheredAt(int row) {
+    int at = tiles * rows * stride;
+    for (int i = 0; i < row / heads; i++) {
+      at += gatheredTiles(first + i) * heads * stride;
+    }
+    return at + row % heads * stride;
+  }
+
+  private void sum() {
+    long source = lane.source.address();
+    long target = lane.target.address();
+    for (int tile = 0; tile < tiles; tile++) {
+      scores.putProbabilities(lane, tile * rows * stride, rows * stride);
+      MatmulKernel kernel = tile == 0 ? layout.firstSum() : layout.nextSum();
+      lane.multiply(kernel, rows, source, cache.valuesAddress(layer, blockTable[tile]), target);
+    }
+    int at = tiles * rows * stride;
+    for (int i = 0; i < tokens; i++) {
+      long ofToken = target + (long) i * heads * attention.latentDim() * DType.F32.bytes();
+      for (int tile = 0; tile < gatheredTiles(first + i); tile++, at += heads * stride) {
+        gatherValues(first + i, tile);
+        scores.putProbabilities(lane, at, heads * stride);
+        MatmulKernel kernel = tiles + tile == 0 ? layout.firstSum() : layout.nextSum();
+        lane.multiply(kernel, heads, source, gathered.keys() + layout.valuesOffset(), ofToken);
+      }
+    }
+  }
+
+  /** Normalises the sums in the target tile and writes them as operands of {@code W_uv}. */
+  private void finish(int to) {
+    int latentDim = attention.latentDim();
+    int n = rows * latentDim;
+    float[] values = lane.floats(n);
+    lane.target.floats().get(0, values, 0, n);
+    for (int r = 0; r < rows; r++) {
+      Rows.scale(values, r * latentDim, latentDim, 1f / totals[r]);
+    }
+    Staging.floats(lane, type, values, n, sums, to);
+  }
+
+  @Override
+  public void close() {
+    gathered.close();
+  }
+}

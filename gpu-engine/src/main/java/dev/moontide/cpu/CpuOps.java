@@ -1,0 +1,334 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cpu;
+
+import dev.moontide.api.EngineOptions.Precision;
+import dev.moontide.api.MoontideException;
+import dev.moontide.tensor.Attention;
+import dev.moontide.tensor.DType;
+import dev.moontide.tensor.Experts;
+import dev.moontide.tensor.KvCache;
+import dev.moontide.tensor.MatrixSource;
+import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.Rope;
+import dev.moontide.tensor.Router;
+import dev.moontide.tensor.Routing;
+import dev.moontide.tensor.Step;
+import dev.moontide.tensor.Tensor;
+import dev.moontide.tensor.Weight;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The operations on a CPU: matrix products through oneDNN with weights packed in native memory, the
+ * rest in Java on the heap.
+ */
+public final class CpuOps implements Ops {
+  private final DType type;
+  private final String description;
+  private final Dnnl dnnl;
+  private final NativeMemory memory = new NativeMemory();
+  private final MatmulKernels kernels;
+  private final WeightLoader loader;
+  private final Workers workers;
+  private final Lane[] lanes;
+
+  private final Embedding embedding;
+  private final Normalisation normalisation;
+  private final MatrixProducts products;
+  private final Gating gating;
+  private final LatentAppend latentAppend;
+  private final LatentAttention latentAttention;
+  private final Routes routes;
+  private final ExpertProducts expertProducts;
+  private final Logits logits;
+  private @Nullable RotationTable rotations;
+  private boolean closed;
+
+  private CpuOps(Dnnl dnnl, DType type, int threads) {
+    this.dnnl = dnnl;
+    this.type = type;
+    description =
+        "cpu: oneDNN %s, %d thread%s"
+            .formatted(type == DType.BF16 ? "bf16" : "f32", threads, threads == 1 ? "" : "s");
+    kernels = new MatmulKernels(dnnl);
+    loader = new WeightLoader(dnnl, kernels, memory, type);
+    workers = new Workers(threads);
+    lanes = new Lane[threads];
+    for (int i = 0; i < threads; i++) {
+      lanes[i] = new Lane(dnnl);
+    }
+    embedding = new Embedding(workers, lanes);
+    normalisation = new Normalisation(workers, lanes);
+    products = new MatrixProducts(workers, lanes);
+    gating = new Gating(workers);
+    latentAppend = new LatentAppend(workers, lanes, type);
+    latentAttention = new LatentAttention(workers, lanes, type);
+    routes = new Routes(workers, lanes);
+    expertProducts = new ExpertProducts(workers, lanes);
+    logits = new Logits(workers, lanes);
+  }
+
+  /**
+   * Opens the CPU.
+   *
+   * @param precision {@code AUTO} takes bf16 where this CPU multiplies it natively, else float32
+   * @param threads compute threads, the caller's included; 0 takes the machine's processors
+   * @throws MoontideException where oneDNN does not load here, or bf16 is asked for and the CPU
+   *     lacks it
+   */
+  public static CpuOps create(Precision precision, int threads) {
+    Dnnl dnnl = new Dnnl();
+    try {
+      DType type =
+          switch (precision) {
+            case F32 -> DType.F32;
+            case AUTO -> NativeBf16.available(dnnl) ? DType.BF16 : DType.F32;
+            case BF16 -> NativeBf16.require(dnnl);
+          };
+      return new CpuOps(
+          dnnl, type, threads > 0 ? threads : Runtime.getRuntime().availableProcessors());
+    } catch (MoontideException e) {
+      dnnl.close();
+      throw e;
+    }
+  }
+
+  @Override
+  public String description() {
+    return description;
+  }
+
+  @Override
+  public DType dtype() {
+    return type;
+  }
+
+  /** Threads that compute, the caller's included. */
+  public int threads() {
+    return lanes.length;
+  }
+
+  /** Nanoseconds spent inside matrix products so far, over all threads. */
+  public long productNanos() {
+    long sum = 0;
+    for (Lane lane : lanes) {
+      sum += lane.productNanos();
+    }
+    return sum;
+  }
+
+  // ---- loading -------------------------------------------------------------------------------
+
+  @Override
+  public Weight matrix(MatrixSource source) {
+    return loader.matrix(source);
+  }
+
+  @Override
+  public Weight table(MatrixSource source) {
+    return new TableWeight(type, source, memory);
+  }
+
+  @Override
+  public Weight vector(MatrixSource source) {
+    float[] values = new float[source.columns()];
+    source.read(0, 1, values, 0);
+    return new VectorWeight(values);
+  }
+
+  @Override
+  public Weight floatMatrix(MatrixSource source) {
+    return loader.floatMatrix(source);
+  }
+
+  @Override
+  public Weight latentProjection(MatrixSource source, Attention attention) {
+    return loader.latentProjection(source, attention);
+  }
+
+  @Override
+  public Experts experts(List<MatrixSource> gateUp, List<MatrixSource> down) {
+    return loader.experts(gateUp, down);
+  }
+
+  // ---- memory --------------------------------------------------------------------------------
+
+  @Override
+  public Tensor floats(int rows, int columns) {
+    return new FloatTensor(rows, columns);
+  }
+
+  @Override
+  public Tensor operand(int rows, int columns) {
+    return switch (type) {
+      case BF16 -> new Bf16Tensor(rows, columns);
+      case F32 -> new FloatTensor(rows, columns);
+    };
+  }
+
+  @Override
+  public Routing routing(int rows, Router router) {
+    return new TokenRouting(rows, router.topK());
+  }
+
+  @Override
+  public KvCache kvCache(int layers, int blocks, int blockSize, Attention attention) {
+    return new LatentCache(kernels, memory, type, layers, blocks, blockSize, attention);
+  }
+
+  @Override
+  public long kvBlockBytes(int layers, int blockSize, Attention attention) {
+    return layers * LatentLayout.blockBytes(type, blockSize, attention);
+  }
+
+  // ---- the equations -------------------------------------------------------------------------
+
+  @Override
+  public void embed(Tensor x, Weight table, Step step) {
+    embedding.run((FloatTensor) x, (TableWeight) table, step);
+  }
+
+  @Override
+  public void rmsNorm(Tensor out, Tensor x, int from, Weight gain, float epsilon, int n) {
+    normalisation.run(out, (FloatTensor) x, from, ((VectorWeight) gain).values(), epsilon, n);
+  }
+
+  @Override
+  public void matmul(Tensor out, Tensor x, Weight w, int n) {
+    products.multiply((FloatTensor) out, x, (PackedWeight) w, n, false);
+  }
+
+  @Override
+  public void matmulAdd(Tensor out, Tensor x, Weight w, int n) {
+    products.multiply((FloatTensor) out, x, (PackedWeight) w, n, true);
+  }
+
+  @Override
+  public void swiglu(Tensor out, Tensor gateUp, int n) {
+    gating.run(out, (FloatTensor) gateUp, n);
+  }
+
+  @Override
+  public void appendLatent(
+      KvCache cache,
+      int layer,
+      Tensor kv,
+      int from,
+      Weight gain,
+      Rope rope,
+      Attention attention,
+      Step step) {
+    latentAppend.run(
+        (LatentCache) cache,
+        layer,
+        (FloatTensor) kv,
+        from,
+        ((VectorWeight) gain).values(),
+        rotations(rope, step),
+        attention,
+        step);
+  }
+
+  @Override
+  public void latentAttention(
+      Tensor out,
+      Tensor q,
+      KvCache cache,
+      int layer,
+      Weight kvB,
+      Rope rope,
+      Attention attention,
+      Step step) {
+    latentAttention.run(
+        out,
+        (FloatTensor) q,
+        (LatentCache) cache,
+        layer,
+        (LatentWeight) kvB,
+        rotations(rope, step),
+        attention,
+        step);
+  }
+
+  /** The rotations of every position of the step. */
+  private RotationTable rotations(Rope rope, Step step) {
+    RotationTable table = rotations;
+    if (table == null || !table.isOf(rope)) {
+      table = new RotationTable(rope);
+      rotations = table;
+    }
+    for (int t = 0; t < step.tokens(); t++) {
+      table.reach(step.position(t));
+    }
+    return table;
+  }
+
+  @Override
+  public void route(Routing routing, Tensor x, Weight gate, Weight bias, Router router, int n) {
+    routes.run(
+        (TokenRouting) routing,
+        (FloatTensor) x,
+        (PackedWeight) gate,
+        ((VectorWeight) bias).values(),
+        router,
+        n);
+  }
+
+  @Override
+  public void experts(Tensor out, Tensor x, Routing routing, Experts experts, int n) {
+    expertProducts.run((FloatTensor) out, x, (TokenRouting) routing, (ExpertWeights) experts, n);
+  }
+
+  @Override
+  public void gatherLogitRows(Tensor out, Tensor x, Step step, int first, int count) {
+    FloatTensor from = (FloatTensor) x;
+    int columns = x.columns();
+    for (int i = 0; i < count; i++) {
+      int row = step.logitToken(first + i);
+      System.arraycopy(
+          from.values, row * columns, ((FloatTensor) out).values, i * columns, columns);
+    }
+  }
+
+  @Override
+  public void argmax(int[] out, Tensor x, int n) {
+    logits.argmax(out, (FloatTensor) x, n);
+  }
+
+  @Override
+  public void logProbabilities(double[] out, Tensor x, int[] rows, int[] tokens, int count) {
+    logits.logProbabilities(out, (FloatTensor) x, rows, tokens, count);
+  }
+
+  @Override
+  public void read(Tensor x, int row, float[] out, int offset) {
+    System.arraycopy(((FloatTensor) x).values, row * x.columns(), out, offset, x.columns());
+  }
+
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    workers.close();
+    latentAttention.close();
+    for (Lane lane : lanes) {
+      lane.close();
+    }
+    loader.close();
+    kernels.close();
+    memory.close();
+    dnnl.close();
+  }
+}

@@ -1,0 +1,41 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cpu;
+
+import dev.moontide.tensor.DType;
+
+/**
+ * A matrix product {@code [rows, inner] · [inner, columns]} for any number of rows.
+ *
+ * @param type of both factors
+ * @param sourceStride elements from one row of the left factor to the next
+ * @param target type of the result
+ * @param targetStride elements from one row of the result to the next
+ * @param paged whether the right factor lies in a {@link PageLayout}, not in the layout oneDNN
+ *     prefers
+ * @param accumulate whether the product is added to what the result holds
+ */
+record MatmulShape(
+    DType type,
+    int inner,
+    int columns,
+    int sourceStride,
+    DType target,
+    int targetStride,
+    boolean paged,
+    boolean accumulate) {
+
+  /** A product of packed rows into packed rows. */
+  static MatmulShape packed(DType type, int inner, int columns, int targetStride) {
+    return new MatmulShape(type, inner, columns, inner, DType.F32, targetStride, false, false);
+  }
+}

@@ -1,0 +1,125 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cpu;
+
+import static dev.moontide.cpu.Dnnl.check;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_FROM;
+import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_TO;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_ab;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_ba;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_desc_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_destroy;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_execute;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_reorder_primitive_desc_create;
+import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
+
+import dev.moontide.cpu.vector.Bf16;
+import dev.moontide.tensor.DType;
+import dev.moontide.tensor.MatrixSource;
+import org.bytedeco.dnnl.dnnl_exec_arg_t;
+import org.bytedeco.dnnl.dnnl_memory;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+import org.bytedeco.dnnl.dnnl_stream;
+
+/**
+ * Reads a matrix from its source and writes it in the layout of a product's right factor, a panel
+ * at a time: at most one panel is held in float32. Used by one thread at a time.
+ */
+final class Packer implements AutoCloseable {
+  private final Dnnl dnnl;
+  private final dnnl_stream stream;
+  private final Tile plain = new Tile();
+  private float[] decoded = new float[0];
+  private short[] rounded = new short[0];
+
+  Packer(Dnnl dnnl) {
+    this.dnnl = dnnl;
+    stream = dnnl.stream();
+  }
+
+  /** Packs the whole matrix at {@code address}. */
+  void pack(MatrixSource source, Panels panels, DType type, long address) {
+    for (int p = 0; p < panels.count(); p++) {
+      read(source, panels.firstColumn(p), panels.columns(p), type);
+      reorder(panels.kernel(p), dnnl_ba, address + panels.offset(p));
+    }
+  }
+
+  /** Packs rows whose transpose is the kernel's right factor: the source's rows are outputs. */
+  void packOutputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
+    read(source, firstRow, kernel.shape().columns(), kernel.shape().type());
+    reorder(kernel, dnnl_ba, address);
+  }
+
+  /** Packs rows that are the kernel's right factor as they stand: the source's rows are inputs. */
+  void packInputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
+    read(source, firstRow, kernel.shape().inner(), kernel.shape().type());
+    reorder(kernel, dnnl_ab, address);
+  }
+
+  /** Reads rows into the plain tile as {@code type}. */
+  private void read(MatrixSource source, int first, int count, DType type) {
+    int n = Math.multiplyExact(count, source.columns());
+    if (decoded.length < n) {
+      decoded = new float[n];
+    }
+    source.read(first, count, decoded, 0);
+    plain.reserve((long) n * type.bytes());
+    switch (type) {
+      case BF16 -> {
+        if (rounded.length < n) {
+          rounded = new short[n];
+        }
+        Bf16.fromFloats(decoded, 0, rounded, 0, n);
+        plain.shorts().put(0, rounded, 0, n);
+      }
+      case F32 -> plain.floats().put(0, decoded, 0, n);
+    }
+  }
+
+  private void reorder(MatmulKernel kernel, int plainTag, long address) {
+    MatmulShape shape = kernel.shape();
+    dnnl_memory_desc plainDescription =
+        Dnnl.tagged(shape.type(), shape.inner(), shape.columns(), plainTag);
+    dnnl_primitive_desc description = new dnnl_primitive_desc();
+    check(
+        dnnl_reorder_primitive_desc_create(
+            description, plainDescription, dnnl.engine(), kernel.weight(), dnnl.engine(), null),
+        "packing of a weight");
+    dnnl_primitive primitive = new dnnl_primitive();
+    check(dnnl_primitive_create(primitive, description), "packing of a weight");
+    dnnl_memory from = dnnl.memory(plainDescription, plain.address());
+    dnnl_memory to = dnnl.memory(kernel.weight(), address);
+    try (dnnl_exec_arg_t arguments = new dnnl_exec_arg_t(2)) {
+      arguments.position(0).arg(DNNL_ARG_FROM).memory(from);
+      arguments.position(1).arg(DNNL_ARG_TO).memory(to);
+      arguments.position(0);
+      check(dnnl_primitive_execute(primitive, stream, 2, arguments), "packing of a weight");
+    }
+    dnnl_memory_destroy(from);
+    dnnl_memory_destroy(to);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(description);
+    dnnl_memory_desc_destroy(plainDescription);
+  }
+
+  @Override
+  public void close() {
+    plain.close();
+    dnnl_stream_destroy(stream);
+  }
+}

@@ -1,0 +1,105 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cpu.vector;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * The pieces of a softmax over a row that lies in several segments. Segments are multiples of
+ * {@link #SUMS} long; masked places hold negative infinity, whose exponential is 0.
+ *
+ * <p>A row's sum is held in {@link #SUMS} partial sums, element {@code i} of a segment going to sum
+ * {@code i mod SUMS}, so its order is the same whatever the vector width.
+ */
+public final class Softmax {
+  /** Partial sums of a row. */
+  public static final int SUMS = 16;
+
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+
+  private Softmax() {}
+
+  /** {@code out = exp((x − max) · scale)}, added to the partial sums. */
+  public static void exponentials(
+      float[] x, int xFrom, int n, float max, float scale, float[] out, int outFrom, float[] sums) {
+    int lanes = FLOATS.length();
+    for (int i = 0; i < n; i += lanes) {
+      FloatVector e = Exp.exp(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale));
+      e.intoArray(out, outFrom + i);
+      accumulate(e, sums, i);
+    }
+  }
+
+  /** The same rounded to bf16, the sums being of the rounded numbers. */
+  public static void exponentials(
+      float[] x, int xFrom, int n, float max, float scale, short[] out, int outFrom, float[] sums) {
+    int lanes = FLOATS.length();
+    for (int i = 0; i < n; i += lanes) {
+      ShortVector e =
+          Bf16.round(Exp.exp(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale)));
+      e.intoArray(out, outFrom + i);
+      accumulate(Bf16.widen(e), sums, i);
+    }
+  }
+
+  private static void accumulate(FloatVector e, float[] sums, int i) {
+    int at = i & (SUMS - 1);
+    FloatVector.fromArray(FLOATS, sums, at).add(e).intoArray(sums, at);
+  }
+
+  /** The sum of the partial sums, by a fixed tree. */
+  public static float total(float[] sums) {
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3]))
+        + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+        + (((sums[8] + sums[9]) + (sums[10] + sums[11]))
+            + ((sums[12] + sums[13]) + (sums[14] + sums[15])));
+  }
+
+  /**
+   * {@code Σ exp(x − max)} in float64 over {@code n} numbers, in four partial sums. {@code scratch}
+   * holds at least 1024 numbers.
+   */
+  public static double sumOfExponentials(float[] x, int from, int n, float max, float[] scratch) {
+    double s0 = 0;
+    double s1 = 0;
+    double s2 = 0;
+    double s3 = 0;
+    for (int start = 0; start < n; start += 1024) {
+      int count = Math.min(1024, n - start);
+      exponentials(x, from + start, count, max, scratch);
+      int i = 0;
+      for (; i <= count - 4; i += 4) {
+        s0 += scratch[i];
+        s1 += scratch[i + 1];
+        s2 += scratch[i + 2];
+        s3 += scratch[i + 3];
+      }
+      for (; i < count; i++) {
+        s0 += scratch[i];
+      }
+    }
+    return (s0 + s1) + (s2 + s3);
+  }
+
+  private static void exponentials(float[] x, int from, int n, float max, float[] out) {
+    int lanes = FLOATS.length();
+    int i = 0;
+    for (; i <= n - lanes; i += lanes) {
+      Exp.exp(FloatVector.fromArray(FLOATS, x, from + i).sub(max)).intoArray(out, i);
+    }
+    for (; i < n; i++) {
+      out[i] = Exp.exp(x[from + i] - max);
+    }
+  }
+}

@@ -96,6 +96,16 @@ final class RequestStream implements ResultStream, Consumer<Sequence> {
     }
   }
 
+  @Override
+  public boolean isReady() {
+    engine.lock().lock();
+    try {
+      return !results.isEmpty();
+    } finally {
+      engine.lock().unlock();
+    }
+  }
+
   /** Draws one request; what the caller's iterator throws is the caller's. */
   private void draw() {
     try {

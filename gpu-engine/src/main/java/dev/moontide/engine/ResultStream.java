@@ -17,12 +17,10 @@ import java.util.Iterator;
 /** The results of one caller's requests, in completion order. */
 public interface ResultStream extends Iterator<GenerationResult>, AutoCloseable {
   /**
-   * Whether {@code next} would return without waiting. A caller that gathers results into batches
-   * sends off what it has when nothing is ready; the default never asks it to.
+   * Whether a result is there, so that {@code next} does not wait for the model. A caller that
+   * gathers results into batches sends off what it has when none is.
    */
-  default boolean isReady() {
-    return true;
-  }
+  boolean isReady();
 
   /** Drops what is still in the engine; harmless after the last result. */
   @Override

@@ -44,6 +44,8 @@ final class NativeBf16 {
       return kernels
           .of(new MatmulShape(DType.BF16, SIZE, SIZE, SIZE, DType.F32, SIZE, true, true))
           .implementation();
+    } catch (MoontideException e) {
+      return "nothing: " + e.getMessage();
     }
   }
 }

@@ -13,6 +13,7 @@ package dev.moontide.cpu;
 
 import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.api.MoontideException;
+import dev.moontide.cpu.vector.WarmUp;
 import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Experts;
@@ -88,6 +89,7 @@ public final class CpuOps implements Ops {
    */
   public static CpuOps create(Precision precision, int threads) {
     Dnnl dnnl = new Dnnl();
+    WarmUp.run();
     try {
       DType type =
           switch (precision) {

@@ -12,6 +12,7 @@
 package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Activation;
+import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.cpu.vector.Rows;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Tensor;
@@ -90,20 +91,23 @@ final class ExpertProducts {
 
   /** From {@code gate‖up} in the target tile to the operand of {@code down} in the source tile. */
   private void activate(Lane lane, int rows, int intermediate) {
-    float[] gateUp = lane.floats(2 * rows * intermediate);
-    lane.target.floats().get(0, gateUp, 0, 2 * rows * intermediate);
+    int n = rows * intermediate;
+    float[] gateUp = lane.floats(2 * n);
+    lane.target.floats().get(0, gateUp, 0, 2 * n);
+    float[] scratch = lane.scratch(intermediate);
+    for (int r = 0; r < rows; r++) {
+      Activation.swiglu(gateUp, 2 * r * intermediate, scratch, intermediate);
+    }
     if (x instanceof Bf16Tensor) {
-      short[] activated = lane.shorts(rows * intermediate);
+      short[] activated = lane.shorts(n);
       for (int r = 0; r < rows; r++) {
-        Activation.swiglu(gateUp, 2 * r * intermediate, activated, r * intermediate, intermediate);
+        Bf16.fromFloats(gateUp, 2 * r * intermediate, activated, r * intermediate, intermediate);
       }
-      lane.source.shorts().put(0, activated, 0, rows * intermediate);
+      lane.source.shorts().put(0, activated, 0, n);
     } else {
-      // In place: a row is written no further than the rows already read.
       for (int r = 0; r < rows; r++) {
-        Activation.swiglu(gateUp, 2 * r * intermediate, gateUp, r * intermediate, intermediate);
+        lane.source.floats().put(r * intermediate, gateUp, 2 * r * intermediate, intermediate);
       }
-      lane.source.floats().put(0, gateUp, 0, rows * intermediate);
     }
   }
 

@@ -12,6 +12,7 @@
 package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Activation;
+import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.tensor.Tensor;
 
 /** {@code out[t] = silu(gateUp[t, :h]) · gateUp[t, h:]}. */
@@ -19,9 +20,11 @@ import dev.moontide.tensor.Tensor;
 final class Gating extends RowTasks {
   private Tensor out;
   private FloatTensor gateUp;
+  private final float[][] scratch;
 
   Gating(Workers workers) {
     super(workers);
+    scratch = new float[workers.count()][0];
   }
 
   void run(Tensor result, FloatTensor input, int n) {
@@ -33,12 +36,16 @@ final class Gating extends RowTasks {
   @Override
   void rows(int first, int end, int worker) {
     int width = out.columns();
+    if (scratch[worker].length < width) {
+      scratch[worker] = new float[width];
+    }
     for (int t = first; t < end; t++) {
       int from = t * gateUp.columns();
+      Activation.swiglu(gateUp.values, from, scratch[worker], width);
       if (out instanceof Bf16Tensor bf16) {
-        Activation.swiglu(gateUp.values, from, bf16.values, t * width, width);
+        Bf16.fromFloats(gateUp.values, from, bf16.values, t * width, width);
       } else {
-        Activation.swiglu(gateUp.values, from, ((FloatTensor) out).values, t * width, width);
+        System.arraycopy(gateUp.values, from, ((FloatTensor) out).values, t * width, width);
       }
     }
   }

@@ -57,6 +57,7 @@ final class Lane implements AutoCloseable {
   private final NativeMemory memory = new NativeMemory();
   private @Nullable Binding[][] bindings = new @Nullable Binding[16][];
   private float[] floats = new float[0];
+  private float[] scratch = new float[0];
   private short[] shorts = new short[0];
   private volatile long productNanos;
 
@@ -71,6 +72,14 @@ final class Lane implements AutoCloseable {
       floats = new float[n];
     }
     return floats;
+  }
+
+  /** At least {@code n} more floats on the heap, holding anything. */
+  float[] scratch(int n) {
+    if (scratch.length < n) {
+      scratch = new float[n];
+    }
+    return scratch;
   }
 
   /** At least {@code n} shorts on the heap, holding anything. */

@@ -45,7 +45,7 @@ final class CacheSize {
   /** Blocks that {@code kv-cache-memory}, or the default share of the memory, pays for. */
   static int blocks(EngineOptions options, ModelConfig config, Ops ops) {
     long blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), BLOCK_SIZE, config.attention());
-    long perSequence = (maxModelLength(options, config) + BLOCK_SIZE - 1) / BLOCK_SIZE;
+    long perSequence = (maxModelLength(options, config) + BLOCK_SIZE - 1L) / BLOCK_SIZE;
     long useful = perSequence * options.maxSequences();
     long bytes = options.kvCacheBytes() > 0 ? options.kvCacheBytes() : memory() / MEMORY_SHARE;
     long blocks = Math.min(bytes / blockBytes, useful);

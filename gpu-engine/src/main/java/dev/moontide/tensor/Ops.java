@@ -90,7 +90,10 @@ public interface Ops extends AutoCloseable {
   /** {@code out[t] += W · x[t]}, the residual; {@code x} is an operand, {@code out} float32. */
   void matmulAdd(Tensor out, Tensor x, Weight w, int n);
 
-  /** {@code out[t] = silu(gateUp[t, :h]) · gateUp[t, h:]}; {@code out} is an operand. */
+  /**
+   * {@code out[t] = silu(gateUp[t, :h]) · gateUp[t, h:]}; {@code out} is an operand, and what
+   * {@code gateUp} holds is lost.
+   */
   void swiglu(Tensor out, Tensor gateUp, int n);
 
   /**

@@ -11,64 +11,29 @@
  */
 package dev.moontide.cpu.vector;
 
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
-
-/** The experts' activation and the router's. */
+/**
+ * The experts' activation and the router's, each as plain loops around {@link Exp}, the only one
+ * that needs the Vector API: the JIT vectorises the others by itself.
+ */
 public final class Activation {
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
-
   private Activation() {}
 
   /** {@code 1 / (1 + exp(−x))} of {@code n} numbers. */
   public static void sigmoid(float[] x, int xFrom, float[] out, int outFrom, int n) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector v = FloatVector.fromArray(FLOATS, x, xFrom + i);
-      FloatVector.broadcast(FLOATS, 1f)
-          .div(Exp.ofLanes(v.neg()).add(1f))
-          .intoArray(out, outFrom + i);
-    }
-    for (; i < n; i++) {
-      out[outFrom + i] = 1f / (Exp.of(-x[xFrom + i]) + 1f);
+    Exp.of(x, xFrom, 0f, -1f, out, outFrom, n);
+    for (int i = outFrom; i < outFrom + n; i++) {
+      out[i] = 1f / (out[i] + 1f);
     }
   }
 
   /**
    * {@code silu(gate) · up} of {@code n} numbers, with the gates at {@code from} and the ups {@code
-   * n} further.
+   * n} further, in place of the gates. {@code scratch} holds {@code n} numbers.
    */
-  public static void swiglu(float[] gateUp, int from, float[] out, int outFrom, int n) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      gated(gateUp, from + i, n).intoArray(out, outFrom + i);
+  public static void swiglu(float[] gateUp, int from, float[] scratch, int n) {
+    Exp.of(gateUp, from, 0f, -1f, scratch, 0, n);
+    for (int i = 0; i < n; i++) {
+      gateUp[from + i] = gateUp[from + i] / (scratch[i] + 1f) * gateUp[from + n + i];
     }
-    for (; i < n; i++) {
-      out[outFrom + i] = gated(gateUp[from + i], gateUp[from + n + i]);
-    }
-  }
-
-  /** {@link #swiglu(float[], int, float[], int, int)} rounded to bf16. */
-  public static void swiglu(float[] gateUp, int from, short[] out, int outFrom, int n) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      Bf16.round(gated(gateUp, from + i, n)).intoArray(out, outFrom + i);
-    }
-    for (; i < n; i++) {
-      out[outFrom + i] = Bf16.fromFloat(gated(gateUp[from + i], gateUp[from + n + i]));
-    }
-  }
-
-  private static FloatVector gated(float[] gateUp, int from, int toUp) {
-    FloatVector gate = FloatVector.fromArray(FLOATS, gateUp, from);
-    FloatVector up = FloatVector.fromArray(FLOATS, gateUp, from + toUp);
-    return gate.div(Exp.ofLanes(gate.neg()).add(1f)).mul(up);
-  }
-
-  private static float gated(float gate, float up) {
-    return gate / (Exp.of(-gate) + 1f) * up;
   }
 }

@@ -31,6 +31,8 @@ public final class Bf16 {
       VectorSpecies.of(short.class, VectorShape.forBitSize(FLOATS.vectorBitSize() / 2));
 
   private static final int QUIET = 0x40;
+  private static final int MAGNITUDE = 0x7FFFFFFF;
+  private static final int INFINITY_BITS = 0x7F800000;
 
   private Bf16() {}
 
@@ -50,7 +52,15 @@ public final class Bf16 {
     int lanes = FLOATS.length();
     int i = 0;
     for (; i <= n - lanes; i += lanes) {
-      round(FloatVector.fromArray(FLOATS, x, xFrom + i)).intoArray(out, outFrom + i);
+      IntVector bits = FloatVector.fromArray(FLOATS, x, xFrom + i).reinterpretAsInts();
+      IntVector upper = bits.lanewise(VectorOperators.LSHR, 16);
+      IntVector rounded = bits.add(upper.and(1)).add(0x7FFF).lanewise(VectorOperators.LSHR, 16);
+      // A NaN's magnitude is beyond infinity's; it must not be rounded up into another number.
+      IntVector result =
+          rounded.blend(
+              upper.or(QUIET), bits.and(MAGNITUDE).compare(VectorOperators.GT, INFINITY_BITS));
+      ((ShortVector) result.convertShape(VectorOperators.I2S, SHORTS, 0))
+          .intoArray(out, outFrom + i);
     }
     for (; i < n; i++) {
       out[outFrom + i] = fromFloat(x[xFrom + i]);
@@ -62,26 +72,15 @@ public final class Bf16 {
     int lanes = FLOATS.length();
     int i = 0;
     for (; i <= n - lanes; i += lanes) {
-      widen(ShortVector.fromArray(SHORTS, x, xFrom + i)).intoArray(out, outFrom + i);
+      ((IntVector)
+              ShortVector.fromArray(SHORTS, x, xFrom + i)
+                  .convertShape(VectorOperators.S2I, INTS, 0))
+          .lanewise(VectorOperators.LSHL, 16)
+          .reinterpretAsFloats()
+          .intoArray(out, outFrom + i);
     }
     for (; i < n; i++) {
       out[outFrom + i] = toFloat(x[xFrom + i]);
     }
-  }
-
-  static ShortVector round(FloatVector x) {
-    IntVector bits = x.reinterpretAsInts();
-    IntVector upper = bits.lanewise(VectorOperators.LSHR, 16);
-    IntVector rounded = bits.add(upper.and(1)).add(0x7FFF).lanewise(VectorOperators.LSHR, 16);
-    return (ShortVector)
-        rounded
-            .blend(upper.or(QUIET), x.compare(VectorOperators.NE, x).cast(INTS))
-            .convertShape(VectorOperators.I2S, SHORTS, 0);
-  }
-
-  static FloatVector widen(ShortVector x) {
-    return ((IntVector) x.convertShape(VectorOperators.S2I, INTS, 0))
-        .lanewise(VectorOperators.LSHL, 16)
-        .reinterpretAsFloats();
   }
 }

@@ -18,6 +18,7 @@ import static jdk.incubator.vector.VectorOperators.LT;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
  * The exponential function in float32, at most 2 units in the last place off. The scalar and the
@@ -29,6 +30,8 @@ import jdk.incubator.vector.IntVector;
  * 2 is split in two (Cody and Waite) and {@code exp(r)} a polynomial of degree 6.
  */
 final class Exp {
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+
   /** Beyond these the result is 0 or infinite in any case; {@code n} stays a valid exponent. */
   private static final float LOWEST = -104f;
 
@@ -71,30 +74,42 @@ final class Exp {
     return Float.intBitsToFloat((n + 127) << 23);
   }
 
-  static FloatVector ofLanes(FloatVector x) {
-    FloatVector bounded = x.blend(LOWEST, x.compare(LT, LOWEST));
-    bounded = bounded.blend(HIGHEST, bounded.compare(GT, HIGHEST));
-    FloatVector rounder = FloatVector.broadcast(x.species(), ROUNDER);
-    FloatVector shifted = bounded.fma(FloatVector.broadcast(x.species(), LOG2_E), rounder);
-    IntVector n = shifted.reinterpretAsInts().sub(ROUNDER_BITS);
-    FloatVector whole = shifted.sub(rounder);
-    FloatVector r =
-        whole.fma(
-            FloatVector.broadcast(x.species(), -LN2_LOW),
-            whole.fma(FloatVector.broadcast(x.species(), -LN2_HIGH), bounded));
-    FloatVector p =
-        FloatVector.broadcast(x.species(), C6).fma(r, FloatVector.broadcast(x.species(), C5));
-    p = p.fma(r, FloatVector.broadcast(x.species(), C4));
-    p = p.fma(r, FloatVector.broadcast(x.species(), C3));
-    p = p.fma(r, FloatVector.broadcast(x.species(), C2));
-    FloatVector one = FloatVector.broadcast(x.species(), 1f);
-    p = p.fma(r, one);
-    p = p.fma(r, one);
-    IntVector half = n.lanewise(ASHR, 1);
-    return p.mul(powerOfTwo(half)).mul(powerOfTwo(n.sub(half)));
-  }
-
-  private static FloatVector powerOfTwo(IntVector n) {
-    return n.add(127).lanewise(LSHL, 23).reinterpretAsFloats();
+  /**
+   * {@code out[i] = exp((x[i] − shift) · scale)} of {@code n} numbers. One loop with nothing to
+   * call: a vector handed to a method that the JIT does not inline is boxed on the heap.
+   */
+  static void of(float[] x, int from, float shift, float scale, float[] out, int outFrom, int n) {
+    int lanes = FLOATS.length();
+    FloatVector rounder = FloatVector.broadcast(FLOATS, ROUNDER);
+    FloatVector log2e = FloatVector.broadcast(FLOATS, LOG2_E);
+    FloatVector minusLow = FloatVector.broadcast(FLOATS, -LN2_LOW);
+    FloatVector minusHigh = FloatVector.broadcast(FLOATS, -LN2_HIGH);
+    FloatVector c6 = FloatVector.broadcast(FLOATS, C6);
+    FloatVector c5 = FloatVector.broadcast(FLOATS, C5);
+    FloatVector c4 = FloatVector.broadcast(FLOATS, C4);
+    FloatVector c3 = FloatVector.broadcast(FLOATS, C3);
+    FloatVector c2 = FloatVector.broadcast(FLOATS, C2);
+    FloatVector one = FloatVector.broadcast(FLOATS, 1f);
+    FloatVector lowest = FloatVector.broadcast(FLOATS, LOWEST);
+    FloatVector highest = FloatVector.broadcast(FLOATS, HIGHEST);
+    int i = 0;
+    for (; i <= n - lanes; i += lanes) {
+      FloatVector v = FloatVector.fromArray(FLOATS, x, from + i).sub(shift).mul(scale);
+      v = v.blend(lowest, v.compare(LT, lowest));
+      v = v.blend(highest, v.compare(GT, highest));
+      FloatVector shifted = v.fma(log2e, rounder);
+      IntVector exponent = shifted.reinterpretAsInts().sub(ROUNDER_BITS);
+      FloatVector whole = shifted.sub(rounder);
+      FloatVector r = whole.fma(minusLow, whole.fma(minusHigh, v));
+      FloatVector p = c6.fma(r, c5).fma(r, c4).fma(r, c3).fma(r, c2).fma(r, one).fma(r, one);
+      IntVector half = exponent.lanewise(ASHR, 1);
+      IntVector rest = exponent.sub(half);
+      p.mul(half.add(127).lanewise(LSHL, 23).reinterpretAsFloats())
+          .mul(rest.add(127).lanewise(LSHL, 23).reinterpretAsFloats())
+          .intoArray(out, outFrom + i);
+    }
+    for (; i < n; i++) {
+      out[outFrom + i] = of((x[from + i] - shift) * scale);
+    }
   }
 }

@@ -11,57 +11,45 @@
  */
 package dev.moontide.cpu.vector;
 
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
-
 /** Root mean square normalisation (arXiv 1910.07467) of one row. */
 public final class RmsNorm {
-  /** A fixed width, so that the sum's order is the same on every machine. */
-  private static final VectorSpecies<Float> QUARTER = FloatVector.SPECIES_128;
-
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
-
   private RmsNorm() {}
 
   /** {@code out = x / √(mean(x²) + epsilon) · gain} over {@code n} numbers. */
   public static void normalise(
       float[] x, int xFrom, float[] gain, float epsilon, float[] out, int outFrom, int n) {
     float scale = 1f / (float) Math.sqrt(sumOfSquares(x, xFrom, n) / n + epsilon);
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector.fromArray(FLOATS, x, xFrom + i)
-          .mul(scale)
-          .mul(FloatVector.fromArray(FLOATS, gain, i))
-          .intoArray(out, outFrom + i);
-    }
-    for (; i < n; i++) {
+    for (int i = 0; i < n; i++) {
       out[outFrom + i] = x[xFrom + i] * scale * gain[i];
     }
   }
 
-  /** Sixteen partial sums, element {@code i} going to sum {@code i mod 16}, then a fixed tree. */
+  /** Eight partial sums, element {@code i} going to sum {@code i mod 8}, then a fixed tree. */
   static float sumOfSquares(float[] x, int from, int n) {
-    FloatVector s0 = FloatVector.zero(QUARTER);
-    FloatVector s1 = s0;
-    FloatVector s2 = s0;
-    FloatVector s3 = s0;
-    int i = 0;
-    for (; i <= n - 16; i += 16) {
-      FloatVector v0 = FloatVector.fromArray(QUARTER, x, from + i);
-      FloatVector v1 = FloatVector.fromArray(QUARTER, x, from + i + 4);
-      FloatVector v2 = FloatVector.fromArray(QUARTER, x, from + i + 8);
-      FloatVector v3 = FloatVector.fromArray(QUARTER, x, from + i + 12);
-      s0 = v0.fma(v0, s0);
-      s1 = v1.fma(v1, s1);
-      s2 = v2.fma(v2, s2);
-      s3 = v3.fma(v3, s3);
+    float s0 = 0f;
+    float s1 = 0f;
+    float s2 = 0f;
+    float s3 = 0f;
+    float s4 = 0f;
+    float s5 = 0f;
+    float s6 = 0f;
+    float s7 = 0f;
+    int end = from + n;
+    int i = from;
+    for (; i <= end - 8; i += 8) {
+      s0 = Math.fma(x[i], x[i], s0);
+      s1 = Math.fma(x[i + 1], x[i + 1], s1);
+      s2 = Math.fma(x[i + 2], x[i + 2], s2);
+      s3 = Math.fma(x[i + 3], x[i + 3], s3);
+      s4 = Math.fma(x[i + 4], x[i + 4], s4);
+      s5 = Math.fma(x[i + 5], x[i + 5], s5);
+      s6 = Math.fma(x[i + 6], x[i + 6], s6);
+      s7 = Math.fma(x[i + 7], x[i + 7], s7);
     }
     float tail = 0f;
-    for (; i < n; i++) {
-      tail = Math.fma(x[from + i], x[from + i], tail);
+    for (; i < end; i++) {
+      tail = Math.fma(x[i], x[i], tail);
     }
-    FloatVector sum = s0.add(s1).add(s2.add(s3));
-    return (sum.lane(0) + sum.lane(1)) + (sum.lane(2) + sum.lane(3)) + tail;
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)) + tail;
   }
 }

@@ -11,39 +11,25 @@
  */
 package dev.moontide.cpu.vector;
 
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
-
-/** Arithmetic on rows of float32, element by element and so independent of the vector width. */
+/**
+ * Simple loops over rows. They are written plainly because the JIT vectorises them by itself, and
+ * because until its optimising tier has compiled a method, the Vector API costs a hundred times
+ * what plain code does.
+ */
 public final class Rows {
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
-
   private Rows() {}
 
   /** {@code out += x}. */
   public static void add(float[] out, int outFrom, float[] x, int xFrom, int n) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector.fromArray(FLOATS, out, outFrom + i)
-          .add(FloatVector.fromArray(FLOATS, x, xFrom + i))
-          .intoArray(out, outFrom + i);
-    }
-    for (; i < n; i++) {
+    for (int i = 0; i < n; i++) {
       out[outFrom + i] += x[xFrom + i];
     }
   }
 
   /** {@code x · factor + 0}, in place: the sum turns −0 into 0. */
   public static void scale(float[] x, int from, int n, float factor) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector.fromArray(FLOATS, x, from + i).mul(factor).add(0f).intoArray(x, from + i);
-    }
-    for (; i < n; i++) {
-      x[from + i] = x[from + i] * factor + 0f;
+    for (int i = from; i < from + n; i++) {
+      x[i] = x[i] * factor + 0f;
     }
   }
 
@@ -60,51 +46,38 @@ public final class Rows {
       float[] weights,
       int first,
       int count) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector sum = FloatVector.fromArray(FLOATS, out, outFrom + i);
-      for (int k = 0; k < count; k++) {
-        FloatVector weight = FloatVector.broadcast(FLOATS, weights[first + k]);
-        sum = weight.fma(FloatVector.fromArray(FLOATS, x, xFrom + k * n + i), sum);
+    for (int k = 0; k < count; k++) {
+      float weight = weights[first + k];
+      int at = xFrom + k * n;
+      for (int i = 0; i < n; i++) {
+        out[outFrom + i] = Math.fma(weight, x[at + i], out[outFrom + i]);
       }
-      sum.intoArray(out, outFrom + i);
-    }
-    for (; i < n; i++) {
-      float sum = out[outFrom + i];
-      for (int k = 0; k < count; k++) {
-        sum = Math.fma(weights[first + k], x[xFrom + k * n + i], sum);
-      }
-      out[outFrom + i] = sum;
     }
   }
 
   /** The largest of {@code n ≥ 1} numbers, NaNs aside; negative infinity where all are NaN. */
   public static float max(float[] x, int from, int n) {
-    int lanes = FLOATS.length();
-    FloatVector best = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector v = FloatVector.fromArray(FLOATS, x, from + i);
-      best = best.blend(v, v.compare(VectorOperators.GT, best));
+    float m0 = Float.NEGATIVE_INFINITY;
+    float m1 = m0;
+    float m2 = m0;
+    float m3 = m0;
+    int end = from + n;
+    int i = from;
+    for (; i <= end - 4; i += 4) {
+      m0 = x[i] > m0 ? x[i] : m0;
+      m1 = x[i + 1] > m1 ? x[i + 1] : m1;
+      m2 = x[i + 2] > m2 ? x[i + 2] : m2;
+      m3 = x[i + 3] > m3 ? x[i + 3] : m3;
     }
-    float max = best.reduceLanes(VectorOperators.MAX);
-    for (; i < n; i++) {
-      float v = x[from + i];
-      max = v > max ? v : max;
+    for (; i < end; i++) {
+      m0 = x[i] > m0 ? x[i] : m0;
     }
-    return max;
+    return Math.max(Math.max(m0, m1), Math.max(m2, m3));
   }
 
   /** The first place, from {@code from}, of a number equal to {@code value}; {@code n} if none. */
   public static int firstEqual(float[] x, int from, int n, float value) {
-    int lanes = FLOATS.length();
     int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      if (FloatVector.fromArray(FLOATS, x, from + i).compare(VectorOperators.EQ, value).anyTrue()) {
-        break;
-      }
-    }
     while (i < n && x[from + i] != value) {
       i++;
     }
@@ -113,19 +86,18 @@ public final class Rows {
 
   /** Whether none of {@code n} numbers is infinite or NaN. */
   public static boolean finite(float[] x, int from, int n) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector magnitude = FloatVector.fromArray(FLOATS, x, from + i).abs();
-      if (!magnitude.compare(VectorOperators.LE, Float.MAX_VALUE).allTrue()) {
-        return false;
-      }
+    // Zero times a finite number is 0, times any other NaN; the sum keeps a NaN.
+    float s0 = 0f;
+    float s1 = 0f;
+    int end = from + n;
+    int i = from;
+    for (; i <= end - 2; i += 2) {
+      s0 += 0f * x[i];
+      s1 += 0f * x[i + 1];
     }
-    for (; i < n; i++) {
-      if (!Float.isFinite(x[from + i])) {
-        return false;
-      }
+    if (i < end) {
+      s0 += 0f * x[i];
     }
-    return true;
+    return s0 + s1 == 0f;
   }
 }

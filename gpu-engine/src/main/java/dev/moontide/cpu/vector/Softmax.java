@@ -11,10 +11,6 @@
  */
 package dev.moontide.cpu.vector;
 
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorSpecies;
-
 /**
  * The pieces of a softmax over a row that lies in several segments. Segments are multiples of
  * {@link #SUMS} long; masked places hold negative infinity, whose exponential is 0.
@@ -26,36 +22,32 @@ public final class Softmax {
   /** Partial sums of a row. */
   public static final int SUMS = 16;
 
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
-
   private Softmax() {}
 
   /** {@code out = exp((x − max) · scale)}, added to the partial sums. */
   public static void exponentials(
       float[] x, int xFrom, int n, float max, float scale, float[] out, int outFrom, float[] sums) {
-    int lanes = FLOATS.length();
-    for (int i = 0; i < n; i += lanes) {
-      FloatVector e = Exp.ofLanes(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale));
-      e.intoArray(out, outFrom + i);
-      accumulate(e, sums, i);
+    Exp.of(x, xFrom, max, scale, out, outFrom, n);
+    for (int i = 0; i < n; i += SUMS) {
+      for (int j = 0; j < SUMS; j++) {
+        sums[j] += out[outFrom + i + j];
+      }
     }
   }
 
-  /** The same rounded to bf16, the sums being of the rounded numbers. */
+  /**
+   * The same rounded to bf16, the sums being of the rounded numbers. {@code x} is overwritten with
+   * the numbers before their rounding.
+   */
   public static void exponentials(
       float[] x, int xFrom, int n, float max, float scale, short[] out, int outFrom, float[] sums) {
-    int lanes = FLOATS.length();
-    for (int i = 0; i < n; i += lanes) {
-      ShortVector e =
-          Bf16.round(Exp.ofLanes(FloatVector.fromArray(FLOATS, x, xFrom + i).sub(max).mul(scale)));
-      e.intoArray(out, outFrom + i);
-      accumulate(Bf16.widen(e), sums, i);
+    Exp.of(x, xFrom, max, scale, x, xFrom, n);
+    Bf16.fromFloats(x, xFrom, out, outFrom, n);
+    for (int i = 0; i < n; i += SUMS) {
+      for (int j = 0; j < SUMS; j++) {
+        sums[j] += Bf16.toFloat(out[outFrom + i + j]);
+      }
     }
-  }
-
-  private static void accumulate(FloatVector e, float[] sums, int i) {
-    int at = i & (SUMS - 1);
-    FloatVector.fromArray(FLOATS, sums, at).add(e).intoArray(sums, at);
   }
 
   /** The sum of the partial sums, by a fixed tree. */
@@ -77,7 +69,7 @@ public final class Softmax {
     double s3 = 0;
     for (int start = 0; start < n; start += 1024) {
       int count = Math.min(1024, n - start);
-      exponentials(x, from + start, count, max, scratch);
+      Exp.of(x, from + start, max, 1f, scratch, 0, count);
       int i = 0;
       for (; i <= count - 4; i += 4) {
         s0 += scratch[i];
@@ -90,16 +82,5 @@ public final class Softmax {
       }
     }
     return (s0 + s1) + (s2 + s3);
-  }
-
-  private static void exponentials(float[] x, int from, int n, float max, float[] out) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      Exp.ofLanes(FloatVector.fromArray(FLOATS, x, from + i).sub(max)).intoArray(out, i);
-    }
-    for (; i < n; i++) {
-      out[i] = Exp.of(x[from + i] - max);
-    }
   }
 }

@@ -64,19 +64,17 @@ class ExpTest {
     SplittableRandom random = new SplittableRandom(2);
     int n = 37;
     float[] gateUp = new float[2 * n];
-    float[] out = new float[n];
-    short[] rounded = new short[n];
+    float[] scratch = new float[n];
     for (int round = 0; round < 200; round++) {
       for (int i = 0; i < 2 * n; i++) {
         gateUp[i] = (float) (random.nextDouble() * 40 - 20);
       }
-      Activation.swiglu(gateUp, 0, out, 0, n);
-      Activation.swiglu(gateUp, 0, rounded, 0, n);
+      float[] out = gateUp.clone();
+      Activation.swiglu(out, 0, scratch, n);
       for (int i = 0; i < n; i++) {
         double gate = gateUp[i];
         double exact = gate / (1 + Math.exp(-gate)) * gateUp[n + i];
         assertEquals(exact, out[i], 1e-6 * Math.abs(exact));
-        assertEquals(Bf16.fromFloat(out[i]), rounded[i]);
       }
     }
   }

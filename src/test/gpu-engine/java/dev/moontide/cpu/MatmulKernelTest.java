@@ -16,7 +16,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moontide.api.EngineOptions.Precision;
+import dev.moontide.tensor.Backend;
 import dev.moontide.tensor.DType;
 import java.nio.ByteBuffer;
 import java.util.HashSet;
@@ -27,9 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class MatmulKernelTest {
   static List<DType> types() {
-    return Cells.precisions().stream()
-        .map(precision -> precision == Precision.BF16 ? DType.BF16 : DType.F32)
-        .toList();
+    return CpuBackend.all().stream().map(Backend::dtype).toList();
   }
 
   /** Were oneDNN to fall back to its reference code, everything would still be right, but slow. */

@@ -158,7 +158,8 @@ DEVICE void multiply_tile(Tile<RM>& tile, TileScratch<RM>& scratch, const A& a, 
       sync_block();
       load_tile<RM>(scratch, a, w, row, rows, column, columns, from, end);
       sync_block();
-      int count = smaller(TILE_DEPTH, end - from);
+      // Threads without a row only load.
+      int count = row + Tile<RM>::row(0) < rows ? smaller(TILE_DEPTH, end - from) : 0;
       for (int k = 0; k < count; k++) {
         float x[RM];
         float y[4];

@@ -27,6 +27,7 @@ import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.List;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -194,6 +195,11 @@ public final class CpuOps implements Ops {
   }
 
   // ---- the equations -------------------------------------------------------------------------
+
+  @Override
+  public void run(Step step, IntConsumer equations) {
+    equations.accept(step.tokens());
+  }
 
   @Override
   public void embed(Tensor x, Weight table, Step step) {

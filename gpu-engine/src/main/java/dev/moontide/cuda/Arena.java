@@ -18,7 +18,7 @@ import java.util.List;
  * Device memory for one purpose, given out piece by piece and freed at once. What was reserved
  * comes from one buffer; beyond it every piece is a buffer of its own. Thread-safe.
  */
-final class Arena implements AutoCloseable {
+final class Arena implements Owned.Resource {
   /** Pieces begin at multiples of this: what the widest copies and loads need. */
   private static final long ALIGNMENT = 256;
 

@@ -18,8 +18,12 @@ import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.JCudaDriver;
 
-/** One GPU and this process's context on it. A thread that calls the device binds it first. */
+/**
+ * One GPU and a hold on this process's context on it. A thread that calls the device binds it
+ * first.
+ */
 public final class CudaDevice implements AutoCloseable {
+  private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final int ordinal;
   private final String name;
@@ -31,7 +35,6 @@ public final class CudaDevice implements AutoCloseable {
   private CudaDevice(CudaDriver driver, int ordinal) {
     this.ordinal = ordinal;
     driverVersion = driver.version();
-    CUdevice device = new CUdevice();
     Calls.check(JCudaDriver.cuDeviceGet(device, ordinal), "cuDeviceGet", "ordinal", ordinal);
     byte[] text = new byte[256];
     Calls.check(JCudaDriver.cuDeviceGetName(text, text.length, device), "cuDeviceGetName");
@@ -40,7 +43,11 @@ public final class CudaDevice implements AutoCloseable {
     minor = attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
     maxSharedBytes =
         attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
-    Calls.check(JCudaDriver.cuCtxCreate(context, 0, device), "cuCtxCreate", "device", ordinal);
+    Calls.check(
+        JCudaDriver.cuDevicePrimaryCtxRetain(context, device),
+        "cuDevicePrimaryCtxRetain",
+        "device",
+        ordinal);
     Open.add(this, "context of device " + ordinal);
   }
 
@@ -112,7 +119,11 @@ public final class CudaDevice implements AutoCloseable {
   @Override
   public void close() {
     if (Open.remove(this)) {
-      Calls.check(JCudaDriver.cuCtxDestroy(context), "cuCtxDestroy", "device", ordinal);
+      Calls.check(
+          JCudaDriver.cuDevicePrimaryCtxRelease(device),
+          "cuDevicePrimaryCtxRelease",
+          "device",
+          ordinal);
     }
   }
 }

@@ -15,6 +15,7 @@ import dev.moontide.api.MoontideException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
@@ -53,7 +54,7 @@ final class CudaDriver {
       } catch (LinkageError e) {
         missing =
             "CUDA is not available: the driver's library libcuda.so.1 cannot be loaded (%s): install"
-                    .formatted(e)
+                    .formatted(reason(e))
                 + " the NVIDIA driver on this machine, or use --backend cpu";
         throw MoontideException.configuration("%s", missing);
       }
@@ -91,6 +92,15 @@ final class CudaDriver {
       }
     }
     Files.delete(folder);
+  }
+
+  /** The line that tells, of a message with two stack traces in it. */
+  private static String reason(LinkageError e) {
+    List<String> lines = String.valueOf(e.getMessage()).lines().toList();
+    return lines.stream()
+        .filter(line -> line.contains("libcuda"))
+        .findFirst()
+        .orElse(lines.isEmpty() ? e.toString() : lines.get(0));
   }
 
   private static CudaDriver initialise() {

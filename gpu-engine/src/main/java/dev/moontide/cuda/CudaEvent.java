@@ -16,7 +16,7 @@ import jcuda.driver.CUevent_flags;
 import jcuda.driver.JCudaDriver;
 
 /** A place in a stream's order that can be waited for. */
-final class CudaEvent implements AutoCloseable {
+final class CudaEvent implements Owned.Resource {
   private final CUevent event = new CUevent();
 
   CudaEvent(String purpose) {

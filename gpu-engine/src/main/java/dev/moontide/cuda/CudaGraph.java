@@ -16,7 +16,7 @@ import jcuda.driver.CUgraphExec;
 import jcuda.driver.JCudaDriver;
 
 /** Recorded work, submitted as one. */
-final class CudaGraph implements AutoCloseable {
+final class CudaGraph implements Owned.Resource {
   private final CUgraphExec executable = new CUgraphExec();
   private final String description;
 

@@ -24,7 +24,7 @@ import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
+import java.util.function.IntConsumer;
 
 /**
  * The operations on one GPU. Operations only queue work; what returns numbers to the host waits for
@@ -32,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CudaOps implements Ops {
   private final CudaDevice device;
+  private final Owned owned;
   private final Arena weights;
   private final Arena workspace;
   private final Staging staging;
@@ -43,23 +44,25 @@ public final class CudaOps implements Ops {
   private final Routes routes;
   private final ExpertProducts experts;
   private final Logits logits;
-  private @Nullable Thread bound;
+  private final StepGraphs graphs;
   private boolean closed;
 
-  private CudaOps(CudaDevice device, MemoryNeeds needs) {
+  private CudaOps(CudaDevice device, MemoryNeeds needs, Owned owned) {
     this.device = device;
+    this.owned = owned;
     device.bind();
-    run = new Execution(device, needs.scratch());
-    weights = new Arena(device, needs.weights(), "weights");
-    workspace = new Arena(device, needs.workspace(), "workspace");
-    staging = new Staging();
+    run = owned.add(new Execution(device, needs.scratch(), owned));
+    weights = owned.add(new Arena(device, needs.weights(), "weights"));
+    workspace = owned.add(new Arena(device, needs.workspace(), "workspace"));
+    staging = owned.add(new Staging());
     upload = new WeightUpload(weights, staging);
     rows = new RowOperations(run);
     products = new Products(run, rows);
     attention = new LatentAttention(run);
     routes = new Routes(run, products);
     experts = new ExpertProducts(run, rows);
-    logits = new Logits(run);
+    logits = owned.add(new Logits(run));
+    graphs = owned.add(new StepGraphs(run));
   }
 
   /**
@@ -68,10 +71,12 @@ public final class CudaOps implements Ops {
    * @param needs memory to reserve; what is not reserved is allocated as it is asked for
    */
   public static CudaOps create(CudaDevice device, MemoryNeeds needs) {
+    Owned owned = new Owned();
+    owned.add(device::close);
     try {
-      return new CudaOps(device, needs);
+      return new CudaOps(device, needs, owned);
     } catch (RuntimeException | Error e) {
-      device.close();
+      owned.close();
       throw e;
     }
   }
@@ -84,6 +89,11 @@ public final class CudaOps implements Ops {
   @Override
   public DType dtype() {
     return DType.BF16;
+  }
+
+  /** What of its reserved memory is in use. */
+  public MemoryNeeds used() {
+    return new MemoryNeeds(weights.used(), workspace.used(), run.scratch.bytes());
   }
 
   // ---- loading -------------------------------------------------------------------------------
@@ -166,11 +176,15 @@ public final class CudaOps implements Ops {
 
   /** Before an operation: its thread may call the device, and what was loaded is there. */
   private void begin() {
-    if (Thread.currentThread() != bound) {
-      device.bind();
-      bound = Thread.currentThread();
-    }
+    device.bind();
     staging.drain();
+  }
+
+  @Override
+  public void run(Step step, IntConsumer equations) {
+    begin();
+    run.prepare(step);
+    graphs.run(step, equations);
   }
 
   @Override
@@ -306,11 +320,6 @@ public final class CudaOps implements Ops {
     }
     closed = true;
     device.bind();
-    logits.close();
-    run.close();
-    staging.close();
-    weights.close();
-    workspace.close();
-    device.close();
+    owned.close();
   }
 }

@@ -18,7 +18,7 @@ import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
 
 /** A queue of the device's work, done in its order. */
-final class CudaStream implements AutoCloseable {
+final class CudaStream implements Owned.Resource {
   private final CUstream stream = new CUstream();
 
   CudaStream(String purpose) {

@@ -17,7 +17,7 @@ import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
 /** Memory of the device, freed by its owner. */
-final class DeviceBuffer implements AutoCloseable {
+final class DeviceBuffer implements Owned.Resource {
   private final Address address = new Address();
   private final long bytes;
 

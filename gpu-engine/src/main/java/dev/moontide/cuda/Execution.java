@@ -16,7 +16,7 @@ import dev.moontide.tensor.Step;
 import org.jspecify.annotations.Nullable;
 
 /** What the operations share: the device, its stream and kernels, scratch, and the step there. */
-final class Execution implements AutoCloseable {
+final class Execution implements Owned.Resource {
   final CudaDevice device;
   final CudaStream stream;
   final Kernels kernels;
@@ -24,22 +24,56 @@ final class Execution implements AutoCloseable {
   final Scratch scratch;
   private final StepBuffer steps;
   private @Nullable Rotations rotations;
+  private int fixedRows;
+  private int fixedSplits;
 
   /**
    * @param scratchBytes reserved for scratch; 0 lets it grow
+   * @param owned takes over what is made here
    */
-  Execution(CudaDevice device, long scratchBytes) {
+  Execution(CudaDevice device, long scratchBytes, Owned owned) {
     this.device = device;
-    kernels = new Kernels(device);
-    stream = new CudaStream("operations");
-    launcher = new Launcher(stream);
-    scratch = new Scratch(device, stream, scratchBytes);
-    steps = new StepBuffer(device, stream);
+    kernels = owned.add(new Kernels(device));
+    stream = owned.add(new CudaStream("operations"));
+    launcher = owned.add(new Launcher(stream));
+    scratch = owned.add(new Scratch(device, stream, scratchBytes));
+    steps = owned.add(new StepBuffer(device, stream));
   }
 
   /** Where {@code step} lies on the device. */
   long step(Step step) {
     return steps.address(step);
+  }
+
+  /** Has {@link #rows} and {@link #splits} return these for now; 0 for what the step says. */
+  void fix(int rows, int splits) {
+    fixedRows = rows;
+    fixedSplits = splits;
+  }
+
+  /** Rows that operations on {@code step} launch: at least its tokens. */
+  int rows(Step step) {
+    return fixedRows > 0 ? fixedRows : step.tokens();
+  }
+
+  /** Splits of attention that are launched: at least those of the step on the device. */
+  int splits() {
+    return fixedSplits > 0 ? fixedSplits : LatentAttention.splits(steps.maxVisible());
+  }
+
+  /** Changes when anything a recorded launch points to has moved. */
+  long generation() {
+    return steps.generation()
+        + scratch.generation()
+        + (rotations == null ? 0 : rotations.generation());
+  }
+
+  /** Brings {@code step} to the device, and extends the rotations in use to its positions. */
+  void prepare(Step step) {
+    steps.address(step);
+    if (rotations != null) {
+      rotations.reach(steps.maxPosition());
+    }
   }
 
   /** The most cache entries a token of the step sees, once it is on the device. */
@@ -65,14 +99,9 @@ final class Execution implements AutoCloseable {
 
   @Override
   public void close() {
-    stream.synchronise();
     if (rotations != null) {
       rotations.close();
     }
-    steps.close();
-    scratch.close();
-    launcher.close();
-    stream.close();
-    kernels.close();
+    stream.synchronise();
   }
 }

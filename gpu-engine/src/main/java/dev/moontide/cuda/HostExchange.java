@@ -16,7 +16,7 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** A pinned buffer and one of the device of the same size, for what the host asks and is told. */
-final class HostExchange implements AutoCloseable {
+final class HostExchange implements Owned.Resource {
   private final Execution run;
   private @Nullable PinnedBuffer host;
   private @Nullable DeviceBuffer device;

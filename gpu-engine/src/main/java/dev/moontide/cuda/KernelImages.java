@@ -15,8 +15,8 @@ import dev.moontide.api.MoontideException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -60,17 +60,16 @@ final class KernelImages {
 
   private static byte @Nullable [] read(String name) {
     String folder = System.getProperty(PROPERTY);
-    try (InputStream in =
-        folder == null
-            ? KernelImages.class.getResourceAsStream(name)
-            : open(Path.of(folder).resolve(name).toUri())) {
-      return in == null ? null : in.readAllBytes();
+    try {
+      if (folder != null) {
+        Path file = Path.of(folder, name);
+        return Files.exists(file) ? Files.readAllBytes(file) : null;
+      }
+      try (InputStream in = KernelImages.class.getResourceAsStream("kernels/" + name)) {
+        return in == null ? null : in.readAllBytes();
+      }
     } catch (IOException e) {
       throw new UncheckedIOException("reading CUDA kernels: " + name, e);
     }
-  }
-
-  private static InputStream open(URI uri) throws IOException {
-    return uri.toURL().openStream();
   }
 }

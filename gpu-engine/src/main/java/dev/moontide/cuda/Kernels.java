@@ -21,7 +21,7 @@ import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
 /** The kernels of one device, loaded. */
-final class Kernels implements AutoCloseable {
+final class Kernels implements Owned.Resource {
   /** Dynamic shared memory every block may use without asking. */
   private static final int PLAIN_SHARED_BYTES = 48 << 10;
 

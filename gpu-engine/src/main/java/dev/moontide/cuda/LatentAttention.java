@@ -51,6 +51,11 @@ final class LatentAttention {
     combine = run.kernels.kernel("combine_splits", THREADS);
   }
 
+  /** Splits of {@code entries} cache entries. */
+  static int splits(int entries) {
+    return (entries + SPLIT - 1) / SPLIT;
+  }
+
   /** Tokens of a range, in a step of up to {@code capacity}. */
   private static int rangeTokens(int capacity) {
     return Math.min(capacity, SLOTS);
@@ -76,7 +81,7 @@ final class LatentAttention {
       Step step) {
     long layout = run.step(step);
     long rotations = run.rotations(rope, step);
-    int splits = (run.maxVisible() + SPLIT - 1) / SPLIT;
+    int splits = run.splits();
     if (splits > SLOTS) {
       throw MoontideException.engine(
           "attention over %,d cache entries: the CUDA backend takes at most %,d",
@@ -92,8 +97,9 @@ final class LatentAttention {
     long latents = run.scratch.take(rows * attention.latentDim() * Float.BYTES);
     int range = Math.min(tokens, SLOTS / splits);
     Kernel kernel = attend(attention);
-    for (int first = 0; first < step.tokens(); first += range) {
-      int n = Math.min(range, step.tokens() - first);
+    int all = run.rows(step);
+    for (int first = 0; first < all; first += range) {
+      int n = Math.min(range, all - first);
       absorb(queries, q, first, kvB, attention, n);
       run.launcher
           .of(rotate)

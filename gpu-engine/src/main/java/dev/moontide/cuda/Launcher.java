@@ -26,7 +26,7 @@ import jcuda.driver.JCudaDriver;
  * <p>The driver has taken the arguments when a launch returns, so one buffer serves all; nothing is
  * allocated. Used by one thread at a time.
  */
-final class Launcher implements AutoCloseable {
+final class Launcher implements Owned.Resource {
   private static final int MAX_ARGUMENT_BYTES = 256;
   private static final int MAX_GRID_YZ = 65_535;
 

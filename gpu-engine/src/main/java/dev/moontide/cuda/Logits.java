@@ -14,7 +14,7 @@ package dev.moontide.cuda;
 import java.nio.ByteBuffer;
 
 /** What sampling asks of whole rows of logits. Every answer waits for the device. */
-final class Logits implements AutoCloseable {
+final class Logits implements Owned.Resource {
   private static final int THREADS = 256;
 
   private final Execution run;

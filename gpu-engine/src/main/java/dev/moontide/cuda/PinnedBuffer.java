@@ -17,7 +17,7 @@ import jcuda.Pointer;
 import jcuda.driver.JCudaDriver;
 
 /** Page-locked memory of the host, which the device copies from and to by itself. */
-final class PinnedBuffer implements AutoCloseable {
+final class PinnedBuffer implements Owned.Resource {
   private final Pointer pointer = new Pointer();
   private final int bytes;
   private final ByteBuffer view;

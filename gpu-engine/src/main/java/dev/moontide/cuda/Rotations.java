@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * Cosines and sines of every position met so far, computed in float64 and kept in float32
  * [positions, rope] on the device.
  */
-final class Rotations implements AutoCloseable {
+final class Rotations implements Owned.Resource {
   private static final int FIRST = 1024;
 
   private final CudaDevice device;

@@ -49,7 +49,7 @@ final class RowOperations {
         .pointer(table.values())
         .pointer(layout)
         .integer(x.columns())
-        .grid(step.tokens(), 1, 1);
+        .grid(run.rows(step), 1, 1);
   }
 
   void rmsNorm(CudaTensor out, CudaTensor x, int from, CudaWeight gain, float epsilon, int n) {
@@ -132,6 +132,6 @@ final class RowOperations {
         .integer(attention.ropeDim())
         .integer(cache.blockSize())
         .real(attention.normEpsilon())
-        .grid(step.tokens(), 1, 1);
+        .grid(run.rows(step), 1, 1);
   }
 }

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * Memory an operation works in and leaves to the next: one buffer, as large as the operation that
  * needs most. An operation asks for all it needs, then takes its pieces.
  */
-final class Scratch implements AutoCloseable {
+final class Scratch implements Owned.Resource {
   private final CudaDevice device;
   private final CudaStream stream;
   private @Nullable DeviceBuffer buffer;
@@ -55,6 +55,11 @@ final class Scratch implements AutoCloseable {
     long address = buffer.address() + used;
     used += Arena.rounded(bytes);
     return address;
+  }
+
+  /** Bytes it has. */
+  long bytes() {
+    return buffer == null ? 0 : buffer.bytes();
   }
 
   /** Changes when pieces taken before are no longer where they were. */

@@ -22,7 +22,7 @@ import java.util.function.Consumer;
  * Pinned buffers through which any number of loading threads fill the device's memory: a thread
  * fills one, sends it on its way and goes on with another. Buffers are made as they are needed.
  */
-final class Staging implements AutoCloseable {
+final class Staging implements Owned.Resource {
   /** Large enough that a copy's start is nothing beside it. */
   static final int BUFFER_BYTES = 8 << 20;
 
@@ -35,9 +35,18 @@ final class Staging implements AutoCloseable {
   private volatile boolean pending;
 
   /** A buffer and the end of its last copy. */
-  private static final class Slot implements AutoCloseable {
-    final PinnedBuffer buffer = new PinnedBuffer(BUFFER_BYTES, "loading");
+  private static final class Slot implements Owned.Resource {
     private final CudaEvent copied = new CudaEvent("loading");
+    private final PinnedBuffer buffer;
+
+    Slot() {
+      try {
+        buffer = new PinnedBuffer(BUFFER_BYTES, "loading");
+      } catch (RuntimeException e) {
+        copied.close();
+        throw e;
+      }
+    }
 
     @Override
     public void close() {
@@ -52,7 +61,13 @@ final class Staging implements AutoCloseable {
    */
   void send(Memory to, long offset, Consumer<ByteBuffer> fill) {
     free.acquireUninterruptibly();
-    Slot slot = take();
+    Slot slot;
+    try {
+      slot = take();
+    } catch (RuntimeException e) {
+      free.release();
+      throw e;
+    }
     try {
       slot.copied.synchronise();
       fill.accept(slot.buffer.view().clear());
@@ -88,8 +103,10 @@ final class Staging implements AutoCloseable {
 
   @Override
   public void close() {
-    stream.synchronise();
-    all.forEach(Slot::close);
-    stream.close();
+    try (Owned owned = new Owned()) {
+      owned.add(stream);
+      all.forEach(owned::add);
+      stream.synchronise();
+    }
   }
 }

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * A step on the device, in the layout of {@code step.cuh}: a header, then the arrays, copied at
  * once when an operation first meets the step.
  */
-final class StepBuffer implements AutoCloseable {
+final class StepBuffer implements Owned.Resource {
   private static final int HEADER = 10;
 
   private final CudaDevice device;
@@ -157,11 +157,9 @@ final class StepBuffer implements AutoCloseable {
     }
   }
 
-  private static void close(@Nullable AutoCloseable owned) {
-    if (owned instanceof PinnedBuffer pinned) {
-      pinned.close();
-    } else if (owned instanceof DeviceBuffer memory) {
-      memory.close();
+  private static void close(Owned.@Nullable Resource resource) {
+    if (resource != null) {
+      resource.close();
     }
   }
 

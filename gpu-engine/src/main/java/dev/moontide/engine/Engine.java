@@ -236,10 +236,12 @@ public final class Engine implements AutoCloseable {
         deliver(scheduler.commit(), System.nanoTime() - start);
       }
     } catch (Throwable e) {
-      stop(
-          () ->
-              new MoontideException(
-                  MoontideException.Category.ENGINE, "the engine failed: " + e, e));
+      MoontideException.Category category =
+          e instanceof MoontideException known
+                  && known.category() == MoontideException.Category.DEVICE
+              ? MoontideException.Category.DEVICE
+              : MoontideException.Category.ENGINE;
+      stop(() -> new MoontideException(category, "the engine failed: " + e, e));
     }
   }
 

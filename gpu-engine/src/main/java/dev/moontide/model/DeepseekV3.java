@@ -19,6 +19,8 @@ import dev.moontide.tensor.Rope;
 import dev.moontide.tensor.Router;
 import dev.moontide.tensor.Step;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,6 +41,7 @@ public final class DeepseekV3 implements LanguageModel {
   private final KvCache cache;
 
   private final Workspace space;
+  private final IntConsumer equations = this::layers;
   private @Nullable Step step;
   private int computed;
 
@@ -67,20 +70,25 @@ public final class DeepseekV3 implements LanguageModel {
   }
 
   @Override
-  public void forward(Step step) {
-    this.step = step;
-    ops.embed(space.x(), weights.embedding(), step);
+  public void forward(Step next) {
+    step = next;
+    ops.run(next, equations);
+  }
+
+  /** The layers over the step at hand. */
+  private void layers(int n) {
+    Step current = Objects.requireNonNull(step);
+    ops.embed(space.x(), weights.embedding(), current);
     List<LayerWeights> layers = weights.layers();
     for (int i = 0; i < layers.size(); i++) {
       LayerWeights layer = layers.get(i);
-      attend(i, layer.attention(), step);
-      feedForward(layer.feedForward(), step.tokens());
+      attend(i, layer.attention(), current, n);
+      feedForward(layer.feedForward(), n);
     }
   }
 
   /** {@code x += o_proj(attention(norm(x)))} (eq. 1–11; the cache holds c^KV and k^R). */
-  private void attend(int layer, AttentionWeights w, Step step) {
-    int n = step.tokens();
+  private void attend(int layer, AttentionWeights w, Step tokens, int n) {
     ops.rmsNorm(space.normed(), space.x(), 0, w.inputNorm(), epsilon, n);
     ops.matmul(space.queryKeyValue(), space.normed(), w.queryKeyValueA(), n);
     QueryUp up = w.queryUp();
@@ -89,9 +97,9 @@ public final class DeepseekV3 implements LanguageModel {
       ops.matmul(space.query(), space.queryLatent(), up.projection(), n);
     }
     ops.appendLatent(
-        cache, layer, space.queryKeyValue(), queryRank, w.latentNorm(), rope, attention, step);
+        cache, layer, space.queryKeyValue(), queryRank, w.latentNorm(), rope, attention, tokens);
     ops.latentAttention(
-        space.attended(), space.query(), cache, layer, w.latentUp(), rope, attention, step);
+        space.attended(), space.query(), cache, layer, w.latentUp(), rope, attention, tokens);
     ops.matmulAdd(space.x(), space.attended(), w.output(), n);
   }
 

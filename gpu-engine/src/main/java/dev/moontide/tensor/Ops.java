@@ -11,6 +11,8 @@
  */
 package dev.moontide.tensor;
 
+import java.util.function.IntConsumer;
+
 /**
  * What the model's equations need of a device. One instance serves one engine thread: the loading
  * methods are safe to call concurrently, everything else is called by one thread at a time, and no
@@ -23,6 +25,15 @@ package dev.moontide.tensor;
  * <p>In the equations below {@code n} is the number of rows of the step.
  */
 public interface Ops extends Storage {
+  /**
+   * Runs {@code equations} for {@code step}, giving them the rows to compute: at least the step's
+   * tokens, at most its {@link Step#maxTokens()}. What rows beyond the tokens hold is arbitrary. A
+   * device may record what the equations ask of it and replay that for other steps, so each call on
+   * an instance is given the same equations on the same tensors, and they only call operations that
+   * return nothing.
+   */
+  void run(Step step, IntConsumer equations);
+
   /** {@code x[t] = table[tokenId(t)]}; {@code x} is float32. */
   void embed(Tensor x, Weight table, Step step);
 

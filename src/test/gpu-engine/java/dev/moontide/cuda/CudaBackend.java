@@ -18,8 +18,10 @@ import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Tensor;
 import java.util.List;
+import jcuda.Pointer;
+import jcuda.driver.JCudaDriver;
 
-/** The CUDA backend on the emulated device. */
+/** The CUDA backend, on the emulated device unless {@link Emulation} is off. */
 final class CudaBackend implements Backend {
   static List<Backend> all() {
     Emulation.start();
@@ -48,24 +50,26 @@ final class CudaBackend implements Backend {
   public void setRow(Tensor tensor, int row, float[] values) {
     CudaTensor cuda = (CudaTensor) tensor;
     if (!cuda.isOperand()) {
-      Emulation.write(cuda.address(row), values);
+      write(cuda.memory(), row * cuda.rowBytes(), Pointer.to(values), cuda.rowBytes());
       return;
     }
     short[] rounded = new short[values.length];
     for (int c = 0; c < values.length; c++) {
       rounded[c] = Bf16.of(values[c]);
     }
-    Emulation.write(cuda.address(row), rounded);
+    write(cuda.memory(), row * cuda.rowBytes(), Pointer.to(rounded), cuda.rowBytes());
   }
 
   @Override
   public float[] row(Tensor tensor, int row) {
     CudaTensor cuda = (CudaTensor) tensor;
+    float[] values = new float[tensor.columns()];
     if (!cuda.isOperand()) {
-      return Emulation.floats(cuda.address(row), tensor.columns());
+      read(cuda.memory(), row * cuda.rowBytes(), Pointer.to(values), cuda.rowBytes());
+      return values;
     }
-    short[] stored = Emulation.shorts(cuda.address(row), tensor.columns());
-    float[] values = new float[stored.length];
+    short[] stored = new short[values.length];
+    read(cuda.memory(), row * cuda.rowBytes(), Pointer.to(stored), cuda.rowBytes());
     for (int c = 0; c < values.length; c++) {
       values[c] = Float.intBitsToFloat(stored[c] << 16);
     }
@@ -74,15 +78,34 @@ final class CudaBackend implements Backend {
 
   @Override
   public int expert(Routing routing, int t, int k) {
+    int[] expert = new int[1];
     long at = (long) (t * routing.topK() + k) * Integer.BYTES;
-    return Float.floatToRawIntBits(
-        Emulation.floats(((CudaRouting) routing).chosen().address() + at, 1)[0]);
+    read(((CudaRouting) routing).chosen(), at, Pointer.to(expert), Integer.BYTES);
+    return expert[0];
   }
 
   @Override
   public double weight(Routing routing, int t, int k) {
+    float[] weight = new float[1];
     long at = (long) (t * routing.topK() + k) * Float.BYTES;
-    return Emulation.floats(((CudaRouting) routing).weights().address() + at, 1)[0];
+    read(((CudaRouting) routing).weights(), at, Pointer.to(weight), Float.BYTES);
+    return weight[0];
+  }
+
+  private static void read(Memory from, long offset, Pointer to, long bytes) {
+    // The operations' stream does not wait for others, nor they for it.
+    Calls.check(JCudaDriver.cuCtxSynchronize(), "cuCtxSynchronize");
+    Calls.check(
+        JCudaDriver.cuMemcpyDtoH(to, from.buffer().at(from.offset() + offset), bytes),
+        "cuMemcpyDtoH");
+  }
+
+  private static void write(Memory to, long offset, Pointer from, long bytes) {
+    Calls.check(JCudaDriver.cuCtxSynchronize(), "cuCtxSynchronize");
+    Calls.check(
+        JCudaDriver.cuMemcpyHtoD(to.buffer().at(to.offset() + offset), from, bytes),
+        "cuMemcpyHtoD");
+    Calls.check(JCudaDriver.cuCtxSynchronize(), "cuCtxSynchronize");
   }
 
   @Override

@@ -24,9 +24,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.Pointer;
-import org.bytedeco.javacpp.ShortPointer;
 
 /**
  * A CUDA driver in host memory under the real JCuda, and the kernels compiled for the host: the
@@ -38,13 +35,16 @@ public final class Emulation {
   private static final Path KERNELS = ROOT.resolve("gpu-engine/src/main/cuda");
   private static final Path SOURCES = ROOT.resolve("src/test/gpu-engine/cuda");
   private static final Path FOLDER = ROOT.resolve("gpu-engine/target/cuda-emulation");
+  /** Whether tests run on this machine's own device: {@code -Dmoontide.test.gpu=true}. */
+  private static final boolean OFF = Boolean.getBoolean("moontide.test.gpu");
+
   private static boolean started;
 
   private Emulation() {}
 
   /** Builds what changed, and makes this JVM's CUDA driver the emulated one. */
   public static synchronized void start() {
-    if (started) {
+    if (started || OFF) {
       return;
     }
     require("gcc");
@@ -73,55 +73,14 @@ public final class Emulation {
   }
 
   /** Makes the device what the lines say ({@code driver.c}) for those who open it from now on. */
-  static void configure(String... lines) {
+  public static void configure(String... lines) {
+    if (OFF) {
+      return;
+    }
     try {
       Files.write(FOLDER.resolve("device.conf"), Arrays.asList(lines));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    }
-  }
-
-  /** Writes to the emulated device, whose addresses are the host's. */
-  static void write(long address, float[] values) {
-    new View(address).put(values);
-  }
-
-  static void write(long address, short[] values) {
-    new View(address).put(values);
-  }
-
-  static float[] floats(long address, int count) {
-    float[] values = new float[count];
-    new View(address).get(values);
-    return values;
-  }
-
-  static short[] shorts(long address, int count) {
-    short[] values = new short[count];
-    new View(address).get(values);
-    return values;
-  }
-
-  /** JavaCPP's view of an address. */
-  private static final class View extends Pointer {
-    View(long address) {
-      this.address = address;
-    }
-
-    void put(float[] values) {
-      new FloatPointer(this).put(values);
-    }
-
-    void put(short[] values) {
-      new ShortPointer(this).put(values);
-    }
-
-    void get(float[] values) {
-      new FloatPointer(this).get(values);
-    }
-
-    void get(short[] values) {
-      new ShortPointer(this).get(values);
     }
   }
 

@@ -7,6 +7,7 @@ import dev.moontide.api.ChoiceSet;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.EngineOptions.Backend;
 import dev.moontide.api.EngineOptions.Precision;
+import dev.moontide.cuda.Emulation;
 import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.GenerationResult;
 import dev.moontide.api.Objective;
@@ -31,8 +32,19 @@ import org.junit.jupiter.params.provider.CsvSource;
 class EngineInvarianceTest {
   private static final int ROWS = 60;
 
+  private record Batch(
+      int maxTokens, int maxSequences, long cacheBytes, int threads, boolean cache) {}
+
+  private static final List<Batch> BATCHES =
+      List.of(
+          new Batch(2048, 256, 32 << 20, 2, true),
+          new Batch(16, 7, 32 << 20, 2, true),
+          new Batch(61, 64, 32 << 20, 3, false),
+          new Batch(333, 64, 600 << 10, 1, true));
+
   private static EngineOptions options(
       String model,
+      Backend backend,
       Precision precision,
       int maxBatchTokens,
       int maxSequences,
@@ -41,7 +53,7 @@ class EngineInvarianceTest {
       boolean prefixCache) {
     return new EngineOptions(
         Golden.folder(model),
-        Backend.CPU,
+        backend,
         precision,
         maxBatchTokens,
         maxSequences,
@@ -52,12 +64,12 @@ class EngineInvarianceTest {
   }
 
   /** Generations, scores and label sets, half of them sharing a long beginning. */
-  private static List<GenerationRequest> requests(int vocabulary) {
+  private static List<GenerationRequest> requests(int vocabulary, int rows, int longest) {
     Random random = new Random(11);
     int[] shared = random.ints(37, 0, vocabulary).toArray();
     ChoiceSet choices = choices(random, vocabulary);
     List<GenerationRequest> requests = new ArrayList<>();
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < rows; i++) {
       int[] own = random.ints(1 + random.nextInt(60), 0, vocabulary).toArray();
       int[] prompt = own;
       if (i % 2 == 0) {
@@ -67,7 +79,7 @@ class EngineInvarianceTest {
       }
       SamplingParameters parameters =
           SamplingParameters.builder()
-              .maxTokens(1 + random.nextInt(40))
+              .maxTokens(1 + random.nextInt(longest))
               .temperature(i % 4 == 0 ? 0 : 0.9)
               .topP(0.95)
               .seed(5)
@@ -92,7 +104,7 @@ class EngineInvarianceTest {
       int length = 1 + random.nextInt(3);
       int[] ids = new int[length + 1];
       for (int t = 0; t < length; t++) {
-        ids[t] = t == 0 ? i / 3 : random.nextInt(vocabulary - 1);
+        ids[t] = t == 0 ? (length == 1 ? 12 + i : i / 3) : random.nextInt(vocabulary - 1);
       }
       ids[length] = vocabulary - 1;
       tokens.add(TokenIds.of(ids));
@@ -124,16 +136,27 @@ class EngineInvarianceTest {
     "micro-k2dims-fp8, BF16, 300"
   })
   void sameBitsAloneAndInAnyBatch(String model, Precision precision, int vocabulary) {
-    List<GenerationRequest> requests = requests(vocabulary);
-    Map<Long, Outcome> alone = run(options(model, precision, 512, 1, 8 << 20, 1, false), requests);
+    assertSameBits(model, Backend.CPU, precision, requests(vocabulary, ROWS, 40), BATCHES);
+  }
+
+  /** Fewer and shorter requests: on the emulated device they take longer. */
+  @ParameterizedTest
+  @CsvSource({"micro-grouped, 512", "micro-int4, 512", "micro-k2dims-fp8, 300"})
+  void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary) {
+    Emulation.start();
+    assertSameBits(
+        model,
+        Backend.CUDA,
+        Precision.AUTO,
+        requests(vocabulary, 10, 10),
+        List.of(BATCHES.get(1), BATCHES.get(3)));
+  }
+
+  private static void assertSameBits(
+      String model, Backend backend, Precision precision, List<GenerationRequest> requests, List<Batch> batches) {
+    Map<Long, Outcome> alone = run(options(model, backend, precision, 512, 1, 8 << 20, 1, false), requests);
     Random random = new Random(3);
-    record Batch(int maxTokens, int maxSequences, long cacheBytes, int threads, boolean cache) {}
-    for (Batch batch :
-        List.of(
-            new Batch(2048, 256, 32 << 20, 2, true),
-            new Batch(16, 7, 32 << 20, 2, true),
-            new Batch(61, 64, 32 << 20, 3, false),
-            new Batch(333, 64, 600 << 10, 1, true))) {
+    for (Batch batch : batches) {
       List<GenerationRequest> shuffled = new ArrayList<>(requests);
       Collections.shuffle(shuffled, random);
       assertEquals(
@@ -141,6 +164,7 @@ class EngineInvarianceTest {
           run(
               options(
                   model,
+                  backend,
                   precision,
                   batch.maxTokens,
                   batch.maxSequences,

@@ -79,12 +79,12 @@ public final class Cells {
   }
 
   /** A float32 tensor whose rows are the given rows of {@code values}, with NaN below them. */
-  static Tensor floats(Ops ops, MatrixSource values, int... rows) {
+  public static Tensor floats(Ops ops, MatrixSource values, int... rows) {
     return filled(ops.floats(rows.length + 2, values.columns()), values, DType.F32, rows);
   }
 
   /** The same as an operand. */
-  static Tensor operand(Ops ops, MatrixSource values, int... rows) {
+  public static Tensor operand(Ops ops, MatrixSource values, int... rows) {
     return filled(ops.operand(rows.length + 2, values.columns()), values, ops.dtype(), rows);
   }
 
@@ -104,7 +104,7 @@ public final class Cells {
   }
 
   /** {@code 0 … n − 1}. */
-  static int[] upTo(int n) {
+  public static int[] upTo(int n) {
     int[] all = new int[n];
     Arrays.setAll(all, i -> i);
     return all;

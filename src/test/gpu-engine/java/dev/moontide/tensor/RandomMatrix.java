@@ -28,7 +28,7 @@ public record RandomMatrix(String name, int rows, int columns, float scale) impl
   }
 
   /** Element ({@code row}, {@code column}). */
-  float at(int row, int column) {
+  public float at(int row, int column) {
     return value((long) row * columns + column);
   }
 }

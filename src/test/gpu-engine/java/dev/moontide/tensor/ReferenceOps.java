@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
 /**
@@ -264,6 +265,11 @@ public final class ReferenceOps implements Ops {
 
   private void store(Values out, int index, double value) {
     out.data[index] = out.isOperand ? round(value) : value;
+  }
+
+  @Override
+  public void run(Step step, IntConsumer equations) {
+    equations.accept(step.tokens());
   }
 
   @Override

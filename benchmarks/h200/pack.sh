@@ -28,10 +28,10 @@ mkdir -p "$bundle/lib" "$bundle/src/test/gpu-engine/resources/models"
 
 "$root/mvnw" -q -f "$root/pom.xml" -pl gpu-engine dependency:build-classpath -Dmdep.outputFile="$work/class-path" \
   -Dmdep.includeScope=test -DskipChecks -DskipCuda
-IFS=: read -ra jars <"$work/class-path"
+IFS=: read -ra jars <<<"$(<"$work/class-path")"
 for jar in "${jars[@]}"; do
   case $(basename "$jar") in
-    dnnl-*-linux-* | archunit-*) ;;
+    dnnl-*-linux-* | archunit-* | javassist-* | guava-* | log4j-*) ;;
     jcuda-natives-*)
       # The driver API's library alone.
       (cd "$work" && rm -rf natives && mkdir natives && cd natives &&
@@ -46,7 +46,7 @@ rm -rf "$bundle/test-classes/models"
 cp -r "$root"/src/test/gpu-engine/resources/models/* "$bundle/src/test/gpu-engine/resources/models/"
 cp "$root/benchmarks/h200/run.sh" "$bundle/"
 git -C "$root" rev-parse HEAD >"$bundle/commit"
-jlink --add-modules java.base,java.logging,java.management,java.naming,java.sql,java.xml,java.desktop,jdk.unsupported,jdk.management,jdk.incubator.vector \
+jlink --add-modules java.base,java.logging,java.management,java.xml,jdk.unsupported,jdk.management,jdk.incubator.vector \
   --strip-debug --no-header-files --no-man-pages --compress=0 --output "$bundle/java"
 tar -C "$work" -cf - h200 | xz -T0 -6 >"$file"
 echo "$file: $(stat -c %s "$file") bytes"

@@ -10,19 +10,19 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 # Checks and times the CUDA backend on this machine's GPU, from what pack.sh packed: the operations against
-# float64, bit invariance, the small models' goldens and engines, memory errors by compute-sanitizer, then
-# steps of Kimi-K2's own layer dimensions. Results and what they were measured on go to the folder given.
+# float64, bit invariance, the small models' goldens and engines, then steps of Kimi-K2's own layer
+# dimensions, then memory errors by compute-sanitizer. Results and what they were measured on go to the folder given.
 #
-# run.sh RESULTS [check|time]...   (both, without a word)
+# run.sh RESULTS [check|time|memory]...   (all, without a word)
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
 shift
-parts=${*:-check time}
+parts=${*:-check time memory}
 mkdir -p "$results"
 class_path=$here/classes:$here/test-classes:$here/natives:$(printf '%s:' "$here"/lib/*.jar)
 java=("$here/java/bin/java" --add-modules=jdk.incubator.vector -Xmx8g -Dmoontide.root="$here"
-  -Dmoontide.test.gpu=true -Dlog4j2.level=WARN -cp "$class_path")
+  -Dmoontide.test.gpu=true -cp "$class_path")
 status=0
 
 {
@@ -33,13 +33,21 @@ status=0
 
 tests=dev.moontide
 if [[ $parts == *check* ]]; then
-  timeout 200 "${java[@]}" dev.moontide.device.DeviceTests \
+  timeout 120 "${java[@]}" dev.moontide.device.DeviceTests \
     $tests.cuda.CudaOpsAgreementTest $tests.cuda.CudaBitInvarianceTest $tests.cuda.QuantizedProductsTest \
     $tests.cuda.CudaAttentionTest \
     "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
     "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int)" \
     2>&1 | tee "$results/checks.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+fi
+if [[ $parts == *time* ]]; then
+  timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 4096 prefill=2048 decode=1x512 decode=64x512 \
+    decode=256x512 decode=1024x512 decode=64x4096 decode=256x4096 prefill=8192 \
+    2>&1 | tee "$results/timings.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+fi
+if [[ $parts == *memory* ]]; then
   if command -v compute-sanitizer >/dev/null; then
     timeout 90 compute-sanitizer --tool memcheck --error-exitcode 9 "${java[@]}" dev.moontide.device.DeviceTests \
       "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
@@ -47,11 +55,5 @@ if [[ $parts == *check* ]]; then
     echo "compute-sanitizer memcheck: exit $? (124: stopped after 90 s)" | tee -a "$results/checks.txt"
     grep -E 'ERROR SUMMARY|Invalid|passed' "$results/memcheck.txt" | tail -5 | tee -a "$results/checks.txt"
   fi
-fi
-if [[ $parts == *time* ]]; then
-  timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 4096 prefill=2048 decode=1x512 decode=64x512 \
-    decode=256x512 decode=1024x512 decode=64x4096 decode=256x4096 prefill=8192 \
-    2>&1 | tee "$results/timings.txt"
-  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 exit $status

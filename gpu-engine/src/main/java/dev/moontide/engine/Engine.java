@@ -233,7 +233,7 @@ public final class Engine implements AutoCloseable {
         Step step = scheduler.schedule();
         model.forward(step);
         logits.read(step, scheduler.scheduled());
-        deliver(scheduler.commit(), System.nanoTime() - start);
+        deliver(step.tokens(), scheduler.commit(), System.nanoTime() - start);
       }
     } catch (Throwable e) {
       stop(
@@ -262,10 +262,10 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  private void deliver(List<Sequence> finished, long nanos) {
+  private void deliver(int tokens, List<Sequence> finished, long nanos) {
     lock.lock();
     try {
-      totals.addStep(nanos, scheduler.promptTokens() > 0, scheduler.preemptions());
+      totals.addStep(tokens, nanos, scheduler.promptTokens() > 0, scheduler.preemptions());
       finished.forEach(sequence -> sequence.sink().accept(sequence));
     } finally {
       lock.unlock();

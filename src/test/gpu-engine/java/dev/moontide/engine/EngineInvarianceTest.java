@@ -16,9 +16,11 @@ import dev.moontide.api.TokenIds;
 import dev.moontide.model.Golden;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -86,18 +88,19 @@ class EngineInvarianceTest {
 
   private static ChoiceSet choices(Random random, int vocabulary) {
     List<String> names = new ArrayList<>();
-    List<TokenIds> tokens = new ArrayList<>();
-    for (int i = 0; i < 12; i++) {
-      names.add("choice " + i);
+    Set<TokenIds> distinct = new LinkedHashSet<>();
+    while (distinct.size() < 12) {
       int length = 1 + random.nextInt(3);
       int[] ids = new int[length + 1];
       for (int t = 0; t < length; t++) {
-        ids[t] = t == 0 ? i / 3 : random.nextInt(vocabulary - 1);
+        ids[t] = t == 0 ? distinct.size() / 3 : random.nextInt(vocabulary - 1);
       }
       ids[length] = vocabulary - 1;
-      tokens.add(TokenIds.of(ids));
+      if (distinct.add(TokenIds.of(ids))) {
+        names.add("choice " + names.size());
+      }
     }
-    return new ChoiceSet(names, tokens);
+    return new ChoiceSet(names, List.copyOf(distinct));
   }
 
   private static Map<Long, Outcome> run(EngineOptions options, List<GenerationRequest> requests) {

@@ -15,6 +15,7 @@ import dev.moontide.api.EngineOptions;
 import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.MoontideException;
 import dev.moontide.model.LanguageModel;
+import dev.moontide.model.ModelConfig;
 import dev.moontide.scheduler.Scheduler;
 import dev.moontide.scheduler.Sequence;
 import dev.moontide.tensor.Step;
@@ -113,6 +114,16 @@ public final class Engine implements AutoCloseable {
   /** Longest prompt and output together, in tokens. */
   public int maxModelLength() {
     return maxModelLength;
+  }
+
+  /**
+   * Longest prompt and output together, in tokens, of an engine with {@code options}; reads only
+   * the checkpoint's config.
+   *
+   * @throws MoontideException of category configuration if the model has not as many positions
+   */
+  public static int maxModelLength(EngineOptions options) {
+    return CacheSize.maxModelLength(options, ModelConfig.load(options.model()));
   }
 
   /** Totals since the start. */

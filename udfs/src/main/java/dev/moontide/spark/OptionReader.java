@@ -27,8 +27,8 @@ import org.jspecify.annotations.Nullable;
 /** The one place where strings become {@link JobOptions}. */
 final class OptionReader {
   /**
-   * Labels proven to be less probable are dropped from the evaluation: far below what anyone reads
-   * out of a probability, and most of a large set.
+   * Far below what anyone reads out of a probability, and most of a large set need not be evaluated
+   * for it.
    */
   private static final double DEFAULT_PROBABILITY_TOLERANCE = 1e-3;
 

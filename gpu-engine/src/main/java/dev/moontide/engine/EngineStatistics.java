@@ -20,6 +20,7 @@ import dev.moontide.tensor.DType;
  * @param dtype the type it computes in
  * @param threads that compute
  * @param steps forward steps
+ * @param computedTokens tokens of those steps: prompts, generated ones and nodes of label tries
  * @param promptTokens prompt tokens of finished requests
  * @param cachedTokens of those, taken from the prefix cache
  * @param completionTokens tokens generated
@@ -35,6 +36,7 @@ public record EngineStatistics(
     DType dtype,
     int threads,
     long steps,
+    long computedTokens,
     long promptTokens,
     long cachedTokens,
     long completionTokens,

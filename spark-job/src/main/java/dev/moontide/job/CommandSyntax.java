@@ -135,11 +135,18 @@ final class CommandSyntax {
 
   /** One line for a command line that does not parse, with the nearest option if one is meant. */
   static String message(ParameterException problem) {
-    String message = Failures.message(problem);
-    if (problem instanceof UnmatchedArgumentException unmatched
-        && !unmatched.getSuggestions().isEmpty()) {
-      return message + ": did you mean " + unmatched.getSuggestions().get(0) + "?";
+    if (!(problem instanceof UnmatchedArgumentException unmatched)) {
+      return Failures.message(problem);
     }
-    return message;
+    CommandLine line = problem.getCommandLine();
+    String argument = unmatched.getUnmatched().get(0);
+    if (line.getParent() == null && !argument.startsWith("-")) {
+      return "there is no command %s: the commands are %s"
+          .formatted(argument, String.join(", ", line.getSubcommands().keySet()));
+    }
+    String message = Failures.message(problem);
+    return unmatched.getSuggestions().isEmpty()
+        ? message
+        : message + ": did you mean " + unmatched.getSuggestions().get(0) + "?";
   }
 }

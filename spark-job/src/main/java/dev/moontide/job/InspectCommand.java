@@ -16,6 +16,7 @@ import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.moontide.model.Inspection;
+import dev.moontide.model.InspectionText;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -66,7 +67,7 @@ final class InspectCommand implements Command {
     }
     Inspection inspection = Inspection.of(folder);
     values.one("json").ifPresent(file -> write(Path.of(file), inspection));
-    console.out().print(InspectionText.of(inspection));
+    InspectionText.lines(inspection).forEach(console.out()::println);
     console.out().flush();
     return inspection.passed() ? 0 : 1;
   }

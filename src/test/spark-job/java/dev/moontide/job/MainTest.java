@@ -47,7 +47,7 @@ class MainTest {
       delimiter = '|',
       textBlock =
           """
-          lable                                   | Unmatched argument at index 0: 'lable': did you mean
+          lable                                   | no command lable: the commands are label, generate, score, inspect, bench
           label --modle x                         | did you mean --model?
           label --input a b --modle x             | Unknown option: '--modle': did you mean --model?
           label --model                           | --model

@@ -14,6 +14,7 @@ package dev.moontide.spark;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import dev.moontide.engine.Engine;
+import java.nio.file.Files;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
@@ -21,6 +22,18 @@ import org.apache.spark.sql.types.StructType;
 /** The executor's engine, which its first task loads and all its tasks share. */
 final class EngineSource implements Inference.Source {
   private static final long serialVersionUID = 1L;
+
+  @Override
+  public void check(JobOptions options, StructType schema, boolean isLocal) {
+    EngineOptions engine = options.model().engineOptions();
+    if (Files.isDirectory(engine.model())) {
+      int maxModelLength = Engine.maxModelLength(engine);
+      new RowPrompter(options, schema, CheckpointText.of(engine.model()), maxModelLength);
+    } else if (isLocal) {
+      throw MoontideException.configuration(
+          "model is %s: allowed is a checkpoint's folder, and there is none", engine.model());
+    }
+  }
 
   @Override
   public Inference open(JobOptions options, StructType schema) {

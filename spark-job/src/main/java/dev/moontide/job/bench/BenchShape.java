@@ -93,8 +93,9 @@ public final class BenchShape {
     config.put("rope_theta", 50000.0);
     config.put("tie_word_embeddings", false);
     config.put("attention_bias", false);
-    config.put("bos_token_id", values.get("vocab_size") - 2);
-    config.put("eos_token_id", values.get("vocab_size") - 1);
+    long vocabulary = values.getOrDefault("vocab_size", 0L);
+    config.put("bos_token_id", vocabulary - 2);
+    config.put("eos_token_id", vocabulary - 1);
     config.put("torch_dtype", "bfloat16");
     return config;
   }

@@ -94,6 +94,22 @@ public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) 
         + " device with more memory, or --backend cpu";
   }
 
+  /**
+   * What the model that {@code options} name takes of its GPU, for people; on a machine without one
+   * what it needs, and why there is no more to say.
+   */
+  public static List<String> report(EngineOptions options) {
+    MemoryPlan plan = of(options);
+    try (CudaDevice device = CudaDevice.open(options.gpu())) {
+      return plan.lines(options, device);
+    } catch (MoontideException e) {
+      return List.of(
+          "needs %s and latent cache of %s for each %d tokens"
+              .formatted(size(plan.needs.total()), size(plan.blockBytes), CacheSize.BLOCK_SIZE),
+          String.valueOf(e.getMessage()));
+    }
+  }
+
   /** The plan for people, on {@code device}. */
   List<String> lines(EngineOptions options, CudaDevice device) {
     long blocks = blocks(options, device);

@@ -17,7 +17,7 @@ class MainTest {
   @TempDir Path folder;
 
   @ParameterizedTest
-  @ValueSource(strings = {"label", "generate", "score"})
+  @ValueSource(strings = {"label", "generate", "score", "inspect", "bench"})
   void helpOfACommandExplainsItsOptionsAndEndsWithExamples(String command) {
     CommandLineRun run = CommandLineRun.of(command, "--help");
     assertEquals(0, run.status());
@@ -30,7 +30,7 @@ class MainTest {
   void helpListsTheCommands() {
     CommandLineRun run = CommandLineRun.of("--help");
     assertEquals(0, run.status());
-    for (String command : List.of("label", "generate", "score")) {
+    for (String command : List.of("label", "generate", "score", "inspect", "bench")) {
       assertTrue(run.out().contains("\n  " + command), run.out());
     }
   }

@@ -110,6 +110,9 @@ final class BenchCommand implements Command {
           "--model and --%s: a given checkpoint has its own shape; leave out one of the two",
           values.has("shape") ? "shape" : "save-model");
     }
+    if (model.isPresent() && !Files.isDirectory(Path.of(model.get()))) {
+      throw Values.invalid("model", model.get(), "a folder that exists");
+    }
     Optional<Path> temporary =
         model.isPresent() || values.has("save-model") ? Optional.empty() : Optional.of(newFolder());
     try {

@@ -61,7 +61,8 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
     check(promptTokens >= 1, "prompt-tokens", promptTokens);
     if (newTokens < 2) {
       throw MoontideException.configuration(
-          "new-tokens is %d: allowed is 2 or more, as the first comes with the prompt", newTokens);
+          "--new-tokens is %d: allowed is 2 or more, as the first comes with the prompt",
+          newTokens);
     }
     sequences = List.copyOf(sequences);
     sequences.forEach(s -> check(s >= 1, "sequences", s));

@@ -30,8 +30,8 @@ public sealed interface Objective {
    * The probability of each choice as the prompt's continuation, normalised over the choices.
    *
    * @param choices the closed set
-   * @param tolerance most that a choice's normalised probability may be off; choices that need
-   *     not be evaluated for that get probability 0; 0 evaluates them all
+   * @param tolerance most that a choice's normalised probability may be off; choices that need not
+   *     be evaluated for that get probability 0; 0 evaluates them all
    */
   record Choose(ChoiceSet choices, double tolerance) implements Objective {
     public Choose {

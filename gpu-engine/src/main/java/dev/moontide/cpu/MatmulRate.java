@@ -17,7 +17,7 @@ import dev.moontide.tensor.DType;
 public final class MatmulRate {
   private static final int SIZE = 1024;
   private static final int REPETITIONS = 5;
-  private static final int PRODUCTS = 32;
+  private static final int PRODUCTS = 8;
 
   private MatmulRate() {}
 

@@ -52,49 +52,58 @@ final class Packer implements AutoCloseable {
   }
 
   /** Packs the whole matrix at {@code address}. */
-  void pack(MatrixSource source, Panels panels, DType type, long address) {
+  void pack(MatrixSource source, Panels panels, long address) {
     for (int p = 0; p < panels.count(); p++) {
-      read(source, panels.firstColumn(p), panels.columns(p), type);
-      reorder(panels.kernel(p), dnnl_ba, address + panels.offset(p));
+      packOutputs(source, panels.firstColumn(p), panels.kernel(p), address + panels.offset(p));
     }
   }
 
   /** Packs rows whose transpose is the kernel's right factor: the source's rows are outputs. */
   void packOutputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    read(source, firstRow, kernel.shape().columns(), kernel.shape().type());
+    read(source, firstRow, kernel.shape().columns(), kernel.shape());
     reorder(kernel, dnnl_ba, address);
   }
 
   /** Packs rows that are the kernel's right factor as they stand: the source's rows are inputs. */
   void packInputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    read(source, firstRow, kernel.shape().inner(), kernel.shape().type());
+    read(source, firstRow, kernel.shape().inner(), kernel.shape());
     reorder(kernel, dnnl_ab, address);
   }
 
-  /** Reads rows into the plain tile as {@code type}. */
-  private void read(MatrixSource source, int first, int count, DType type) {
+  /** Reads rows into the plain tile as the right factor of {@code shape}. */
+  private void read(MatrixSource source, int first, int count, MatmulShape shape) {
     int n = Math.multiplyExact(count, source.columns());
     if (decoded.length < n) {
       decoded = new float[n];
     }
     source.read(first, count, decoded, 0);
-    plain.reserve((long) n * type.bytes());
-    switch (type) {
+    plain.reserve((long) n * shape.weight().bytes());
+    switch (shape.weight()) {
       case BF16 -> {
-        if (rounded.length < n) {
-          rounded = new short[n];
-        }
-        Bf16.fromFloats(decoded, 0, rounded, 0, n);
+        round(n);
         plain.shorts().put(0, rounded, 0, n);
       }
-      case F32 -> plain.floats().put(0, decoded, 0, n);
+      case F32 -> {
+        if (shape.arithmetic().stored() == DType.BF16) {
+          round(n);
+          Bf16.toFloats(rounded, 0, decoded, 0, n);
+        }
+        plain.floats().put(0, decoded, 0, n);
+      }
     }
+  }
+
+  private void round(int n) {
+    if (rounded.length < n) {
+      rounded = new short[n];
+    }
+    Bf16.fromFloats(decoded, 0, rounded, 0, n);
   }
 
   private void reorder(MatmulKernel kernel, int plainTag, long address) {
     MatmulShape shape = kernel.shape();
     dnnl_memory_desc plainDescription =
-        Dnnl.tagged(shape.type(), shape.inner(), shape.columns(), plainTag);
+        Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), plainTag);
     dnnl_primitive_desc description = new dnnl_primitive_desc();
     check(
         dnnl_reorder_primitive_desc_create(

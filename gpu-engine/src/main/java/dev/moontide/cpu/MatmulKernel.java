@@ -112,10 +112,7 @@ final class MatmulKernel implements AutoCloseable {
   }
 
   private dnnl_memory_desc requestedWeight() {
-    int tag =
-        shape.paged()
-            ? new PageLayout(shape.arithmetic(), shape.inner(), shape.columns()).tag()
-            : dnnl_format_tag_any;
+    int tag = shape.paged() || shape.widens() ? shape.page().tag() : dnnl_format_tag_any;
     return Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), tag);
   }
 

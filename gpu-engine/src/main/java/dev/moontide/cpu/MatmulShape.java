@@ -33,6 +33,7 @@ record MatmulShape(
     int targetStride,
     boolean paged,
     boolean accumulate) {
+
   /** A product of packed rows into packed rows. */
   static MatmulShape packed(Arithmetic arithmetic, int inner, int columns, int targetStride) {
     return new MatmulShape(
@@ -47,5 +48,15 @@ record MatmulShape(
   /** Type of the right factor. */
   DType weight() {
     return arithmetic.stored(columns);
+  }
+
+  /** Whether oneDNN widens the right factor, which then lies in a {@link PageLayout} too. */
+  boolean widens() {
+    return weight() != source();
+  }
+
+  /** The layout of a right factor that is paged or widened. */
+  PageLayout page() {
+    return new PageLayout(arithmetic, inner, columns);
   }
 }

@@ -28,6 +28,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
 import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.MatrixSource;
+import java.util.Arrays;
 import org.bytedeco.dnnl.dnnl_exec_arg_t;
 import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -45,6 +46,7 @@ final class Packer implements AutoCloseable {
   private final Tile plain = new Tile();
   private float[] decoded = new float[0];
   private short[] rounded = new short[0];
+  private short[] arranged = new short[0];
 
   Packer(Dnnl dnnl) {
     this.dnnl = dnnl;
@@ -60,32 +62,67 @@ final class Packer implements AutoCloseable {
 
   /** Packs rows whose transpose is the kernel's right factor: the source's rows are outputs. */
   void packOutputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    read(source, firstRow, kernel.shape().columns(), kernel.shape());
-    reorder(kernel, dnnl_ba, address);
+    MatmulShape shape = kernel.shape();
+    read(source, firstRow, shape.columns(), shape);
+    if (shape.widens()) {
+      Arrangement.columns(shape.page(), rounded, arranged(shape));
+      putArranged(shape, address);
+    } else {
+      reorder(kernel, dnnl_ba, address);
+    }
   }
 
   /** Packs rows that are the kernel's right factor as they stand: the source's rows are inputs. */
   void packInputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    read(source, firstRow, kernel.shape().inner(), kernel.shape());
-    reorder(kernel, dnnl_ab, address);
+    MatmulShape shape = kernel.shape();
+    read(source, firstRow, shape.inner(), shape);
+    if (shape.widens()) {
+      Arrangement.rows(shape.page(), rounded, arranged(shape));
+      putArranged(shape, address);
+    } else {
+      reorder(kernel, dnnl_ab, address);
+    }
   }
 
-  /** Reads rows into the plain tile as the right factor of {@code shape}. */
+  /** Room for a right factor of {@code shape}, zeros in its padding. */
+  private short[] arranged(MatmulShape shape) {
+    int n = shape.page().elements();
+    if (arranged.length < n) {
+      arranged = new short[n];
+    } else {
+      Arrays.fill(arranged, 0, n, (short) 0);
+    }
+    return arranged;
+  }
+
+  private void putArranged(MatmulShape shape, long address) {
+    PageLayout page = shape.page();
+    Address.view(address, page.bytes()).asShortBuffer().put(0, arranged, 0, page.elements());
+  }
+
+  /** Reads rows and rounds them to what {@code shape} stores. */
   private void read(MatrixSource source, int first, int count, MatmulShape shape) {
     int n = Math.multiplyExact(count, source.columns());
     if (decoded.length < n) {
       decoded = new float[n];
     }
     source.read(first, count, decoded, 0);
+    if (shape.arithmetic().stored() == DType.BF16) {
+      if (rounded.length < n) {
+        rounded = new short[n];
+      }
+      Bf16.fromFloats(decoded, 0, rounded, 0, n);
+    }
+  }
+
+  /** Puts what was read into the plain tile. */
+  private void stage(MatmulShape shape) {
+    int n = shape.inner() * shape.columns();
     plain.reserve((long) n * shape.weight().bytes());
     switch (shape.weight()) {
-      case BF16 -> {
-        round(n);
-        plain.shorts().put(0, rounded, 0, n);
-      }
+      case BF16 -> plain.shorts().put(0, rounded, 0, n);
       case F32 -> {
         if (shape.arithmetic().stored() == DType.BF16) {
-          round(n);
           Bf16.toFloats(rounded, 0, decoded, 0, n);
         }
         plain.floats().put(0, decoded, 0, n);
@@ -93,15 +130,9 @@ final class Packer implements AutoCloseable {
     }
   }
 
-  private void round(int n) {
-    if (rounded.length < n) {
-      rounded = new short[n];
-    }
-    Bf16.fromFloats(decoded, 0, rounded, 0, n);
-  }
-
   private void reorder(MatmulKernel kernel, int plainTag, long address) {
     MatmulShape shape = kernel.shape();
+    stage(shape);
     dnnl_memory_desc plainDescription =
         Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), plainTag);
     dnnl_primitive_desc description = new dnnl_primitive_desc();

@@ -43,8 +43,8 @@ class ArithmeticTest {
   @Test
   void weightsAndCacheTakeHalfTheMemory() {
     MatrixSource source = new RandomMatrix("w", 520, 64, 1);
-    Attention attention = new Attention(8, 16, 8, 16, 64, 0.2f, 1e-6f);
-    MatrixSource projection = new RandomMatrix("kvB", 8 * 32, 64, 1);
+    Attention attention = new Attention(8, 64, 32, 64, 128, 0.2f, 1e-6f);
+    MatrixSource projection = new RandomMatrix("kvB", 8 * 128, 128, 1);
     try (CpuOps wide = CpuOps.create(Arithmetic.F32, 1);
         CpuOps ops = CpuOps.create(Arithmetic.WIDENED, 1)) {
       assertEquals(DType.BF16, ops.dtype());

@@ -23,14 +23,14 @@ import java.util.List;
  * the row's place, or the number of threads.
  *
  * <p>Tensors come in two kinds. <i>Operands</i> feed matrix products and are stored in {@link
- * #dtype()}; everything else is float32. In the equations below {@code n} is the number of rows of
- * the step.
+ * #dtype()}, or in float32 where a backend multiplies that with weights of {@code dtype()};
+ * everything else is float32. In the equations below {@code n} is the number of rows of the step.
  */
 public interface Ops extends AutoCloseable {
   /** A short name and the device, for logs and reports: {@code "cpu: oneDNN bf16, 2 threads"}. */
   String description();
 
-  /** Type of operands, packed weights and the cache. */
+  /** Type of packed weights and the cache. */
   DType dtype();
 
   // ---- loading -------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ public interface Ops extends AutoCloseable {
   /** A float32 tensor of {@code rows × columns}, freed with these operations. */
   Tensor floats(int rows, int columns);
 
-  /** A tensor of {@link #dtype()} that feeds matrix products, freed with these operations. */
+  /** An operand of {@code rows × columns}, freed with these operations. */
   Tensor operand(int rows, int columns);
 
   /** Room for the routing of {@code rows} tokens. */

@@ -11,7 +11,6 @@
  */
 package dev.moontide.cpu;
 
-import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.tensor.Experts;
 import dev.moontide.tensor.MatrixSource;
 import dev.moontide.tensor.Router;
@@ -34,8 +33,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 class BitInvarianceTest {
   private static final int ROWS = 150;
 
-  static List<Precision> precisions() {
-    return Cells.precisions();
+  static List<Arithmetic> arithmetics() {
+    return Cells.arithmetics();
   }
 
   /**
@@ -43,10 +42,10 @@ class BitInvarianceTest {
    */
   private static void assertInvariant(
       String what,
-      Precision precision,
+      Arithmetic arithmetic,
       BiFunction<CpuOps, Integer, Function<int[], Tensor>> prepare) {
     int[][] alone = new int[ROWS][];
-    try (CpuOps ops = CpuOps.create(precision, 1)) {
+    try (CpuOps ops = CpuOps.create(arithmetic, 1)) {
       Function<int[], Tensor> operation = prepare.apply(ops, 1);
       for (int row = 0; row < ROWS; row++) {
         alone[row] = Cells.bits(operation.apply(new int[] {row}), 0);
@@ -54,14 +53,14 @@ class BitInvarianceTest {
     }
     SplittableRandom random = new SplittableRandom(11);
     for (int threads = 1; threads <= 3; threads++) {
-      try (CpuOps ops = CpuOps.create(precision, threads)) {
+      try (CpuOps ops = CpuOps.create(arithmetic, threads)) {
         Function<int[], Tensor> operation = prepare.apply(ops, threads);
         for (int round = 0; round < 12; round++) {
           int[] shuffled = AttentionScene.shuffled(ROWS, random);
           int[] rows = Arrays.copyOf(shuffled, round == 0 ? ROWS : 1 + random.nextInt(ROWS));
           Tensor out = operation.apply(rows);
           for (int i = 0; i < rows.length; i++) {
-            Cells.assertBits(precision + " " + what, alone[rows[i]], out, i);
+            Cells.assertBits(arithmetic + " " + what, alone[rows[i]], out, i);
           }
         }
       }
@@ -69,13 +68,13 @@ class BitInvarianceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void matrixProducts(Precision precision) {
+  @MethodSource("arithmetics")
+  void matrixProducts(Arithmetic arithmetic) {
     for (int[] shape : new int[][] {{37, 33}, {576, 130}, {1030, 512}}) {
       MatrixSource x = new RandomMatrix("x", ROWS, shape[1], 1);
       assertInvariant(
           "matmulAdd " + Arrays.toString(shape),
-          precision,
+          arithmetic,
           (ops, threads) -> {
             Weight w = ops.matrix(new RandomMatrix("w", shape[0], shape[1], 1));
             return rows -> {
@@ -89,12 +88,12 @@ class BitInvarianceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void rowOperations(Precision precision) {
+  @MethodSource("arithmetics")
+  void rowOperations(Arithmetic arithmetic) {
     MatrixSource x = new RandomMatrix("x", ROWS, 602, 5);
     assertInvariant(
         "rmsNorm and swiglu",
-        precision,
+        arithmetic,
         (ops, threads) -> {
           Weight gain = ops.vector(new RandomMatrix("gain", 1, 602, 1));
           return rows -> {
@@ -108,8 +107,8 @@ class BitInvarianceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void routedExperts(Precision precision) {
+  @MethodSource("arithmetics")
+  void routedExperts(Arithmetic arithmetic) {
     int hidden = 130;
     Router router = new Router(12, 3, 4, 2, true, 2f);
     MatrixSource x = new RandomMatrix("x", ROWS, hidden, 1);
@@ -121,7 +120,7 @@ class BitInvarianceTest {
     }
     assertInvariant(
         "route and experts",
-        precision,
+        arithmetic,
         (ops, threads) -> {
           Experts experts = ops.experts(gateUp, down);
           Weight gate = ops.floatMatrix(new RandomMatrix("gate", router.experts(), hidden, 1));
@@ -139,13 +138,13 @@ class BitInvarianceTest {
 
   /** Log probabilities as pairs of floats, so that all bits of a double are compared. */
   @ParameterizedTest
-  @MethodSource("precisions")
-  void logProbabilities(Precision precision) {
+  @MethodSource("arithmetics")
+  void logProbabilities(Arithmetic arithmetic) {
     int width = 1501;
     MatrixSource values = new RandomMatrix("logits", ROWS, width, 20);
     assertInvariant(
         "logProbabilities",
-        precision,
+        arithmetic,
         (ops, threads) ->
             rows -> {
               double[] found = new double[rows.length];

@@ -14,7 +14,6 @@ package dev.moontide.cpu;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.MatrixSource;
@@ -30,15 +29,20 @@ import java.util.List;
 final class Cells {
   private Cells() {}
 
-  /** The types this CPU computes natively. */
-  static List<Precision> precisions() {
-    List<Precision> all = new ArrayList<>(List.of(Precision.F32));
-    try (CpuOps best = CpuOps.create(Precision.AUTO, 1)) {
-      if (best.dtype() == DType.BF16) {
-        all.add(Precision.BF16);
+  /** All this CPU can compute with: native bf16 where it has it, the others everywhere. */
+  static List<Arithmetic> arithmetics() {
+    List<Arithmetic> all = new ArrayList<>(List.of(Arithmetic.F32, Arithmetic.WIDENED));
+    try (Dnnl dnnl = new Dnnl()) {
+      if (NativeBf16.available(dnnl)) {
+        all.add(Arithmetic.BF16);
       }
     }
     return all;
+  }
+
+  /** The operations in float64, rounding what {@code arithmetic} keeps in bf16. */
+  static ReferenceOps reference(Arithmetic arithmetic) {
+    return new ReferenceOps(arithmetic.stored(), arithmetic.operand());
   }
 
   static void set(Tensor tensor, int row, int column, float value) {

@@ -17,7 +17,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Experts;
 import dev.moontide.tensor.MatrixSource;
@@ -40,15 +39,15 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every operation but attention against float64, on awkward shapes; rows beyond n hold NaN. */
 class CpuOpsAgreementTest {
-  private static final Map<Precision, CpuOps> OPS = new EnumMap<>(Precision.class);
+  private static final Map<Arithmetic, CpuOps> OPS = new EnumMap<>(Arithmetic.class);
   private static final int[] SIZES = {1, 3, 17, 33, 130};
 
-  static List<Precision> precisions() {
-    return Cells.precisions();
+  static List<Arithmetic> arithmetics() {
+    return Cells.arithmetics();
   }
 
-  private static CpuOps cpu(Precision precision) {
-    return OPS.computeIfAbsent(precision, p -> CpuOps.create(p, 2));
+  private static CpuOps cpu(Arithmetic arithmetic) {
+    return OPS.computeIfAbsent(arithmetic, p -> CpuOps.create(p, 2));
   }
 
   @AfterAll
@@ -59,20 +58,20 @@ class CpuOpsAgreementTest {
 
   /** Runs {@code operation} on both and compares the first {@code n} rows of what it returns. */
   private static void compare(
-      String what, Precision precision, int n, double tolerance, Function<Ops, Tensor> operation) {
-    CpuOps cpu = cpu(precision);
-    Tensor expected = operation.apply(new ReferenceOps(cpu.dtype()));
-    assertClose(precision + " " + what, expected, operation.apply(cpu), n, tolerance);
+      String what, Arithmetic arithmetic, int n, double tolerance, Function<Ops, Tensor> operation) {
+    CpuOps cpu = cpu(arithmetic);
+    Tensor expected = operation.apply(Cells.reference(arithmetic));
+    assertClose(arithmetic + " " + what, expected, operation.apply(cpu), n, tolerance);
   }
 
   /** What rounding an operand may move it by, relative to its row's norm. */
-  private static double operandTolerance(Precision precision) {
-    return precision == Precision.BF16 ? 2e-2 : 1e-5;
+  private static double operandTolerance(Arithmetic arithmetic) {
+    return arithmetic == Arithmetic.BF16 ? 2e-2 : 1e-5;
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void matrixProducts(Precision precision) {
+  @MethodSource("arithmetics")
+  void matrixProducts(Arithmetic arithmetic) {
     for (int inputs : SIZES) {
       for (int outputs : SIZES) {
         for (int n : new int[] {1, 7, 67}) {
@@ -81,7 +80,7 @@ class CpuOpsAgreementTest {
           String shape = "%d x %d, %d rows".formatted(outputs, inputs, n);
           compare(
               "matmul " + shape,
-              precision,
+              arithmetic,
               n,
               1e-5,
               ops -> {
@@ -91,7 +90,7 @@ class CpuOpsAgreementTest {
               });
           compare(
               "matmulAdd " + shape,
-              precision,
+              arithmetic,
               n,
               1e-5,
               ops -> {
@@ -107,14 +106,14 @@ class CpuOpsAgreementTest {
 
   /** Several panels, the last of them narrower, and several blocks of rows. */
   @ParameterizedTest
-  @MethodSource("precisions")
-  void productsOfManyPanels(Precision precision) {
+  @MethodSource("arithmetics")
+  void productsOfManyPanels(Arithmetic arithmetic) {
     int n = 150;
     MatrixSource x = new RandomMatrix("x", n, 300, 1);
     MatrixSource w = new RandomMatrix("w", 1100, 300, 1);
     compare(
         "1100 x 300",
-        precision,
+        arithmetic,
         n,
         1e-5,
         ops -> {
@@ -125,8 +124,8 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void embeddings(Precision precision) {
+  @MethodSource("arithmetics")
+  void embeddings(Arithmetic arithmetic) {
     Step step = new Step(8, 2);
     step.beginSequence(new int[0]);
     for (int id : new int[] {5, 0, 16, 5}) {
@@ -135,7 +134,7 @@ class CpuOpsAgreementTest {
     MatrixSource table = new RandomMatrix("table", 17, 33, 1);
     compare(
         "embed",
-        precision,
+        arithmetic,
         4,
         0,
         ops -> {
@@ -146,14 +145,14 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void norms(Precision precision) {
+  @MethodSource("arithmetics")
+  void norms(Arithmetic arithmetic) {
     for (int width : SIZES) {
       MatrixSource x = new RandomMatrix("x", 5, width + 7, 4);
       MatrixSource gain = new RandomMatrix("gain", 1, width, 2);
       compare(
           "rmsNorm of floats, " + width,
-          precision,
+          arithmetic,
           5,
           1e-5,
           ops -> {
@@ -163,9 +162,9 @@ class CpuOpsAgreementTest {
           });
       compare(
           "rmsNorm of operands, " + width,
-          precision,
+          arithmetic,
           5,
-          operandTolerance(precision),
+          operandTolerance(arithmetic),
           ops -> {
             Tensor out = ops.operand(5, width);
             ops.rmsNorm(out, Cells.floats(ops, x, upTo(5)), 3, ops.vector(gain), 1e-5f, 5);
@@ -175,15 +174,15 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void gatedActivations(Precision precision) {
+  @MethodSource("arithmetics")
+  void gatedActivations(Arithmetic arithmetic) {
     for (int width : SIZES) {
       MatrixSource x = new RandomMatrix("x", 9, 2 * width, 12);
       compare(
           "swiglu of " + width,
-          precision,
+          arithmetic,
           9,
-          operandTolerance(precision),
+          operandTolerance(arithmetic),
           ops -> {
             Tensor out = ops.operand(9, width);
             ops.swiglu(out, Cells.floats(ops, x, upTo(9)), 9);
@@ -193,8 +192,8 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void routing(Precision precision) {
+  @MethodSource("arithmetics")
+  void routing(Arithmetic arithmetic) {
     for (Router router :
         List.of(
             new Router(1, 1, 1, 1, true, 1f),
@@ -217,8 +216,8 @@ class CpuOpsAgreementTest {
                 70);
             return routing;
           };
-      Routing expected = route.apply(new ReferenceOps(DType.F32));
-      Routing actual = route.apply(cpu(precision));
+      Routing expected = route.apply(Cells.reference(Arithmetic.F32));
+      Routing actual = route.apply(cpu(arithmetic));
       for (int t = 0; t < 70; t++) {
         for (int k = 0; k < router.topK(); k++) {
           String place = router + ", token " + t;
@@ -230,10 +229,10 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void equalScoresGoToTheLowerExpert(Precision precision) {
+  @MethodSource("arithmetics")
+  void equalScoresGoToTheLowerExpert(Arithmetic arithmetic) {
     Router router = new Router(16, 4, 4, 2, true, 1f);
-    CpuOps ops = cpu(precision);
+    CpuOps ops = cpu(arithmetic);
     MatrixSource zeros = new RandomMatrix("zeros", 16, 8, 0);
     Routing routing = ops.routing(1, router);
     ops.route(
@@ -250,10 +249,10 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void notANumberStillChoosesExperts(Precision precision) {
+  @MethodSource("arithmetics")
+  void notANumberStillChoosesExperts(Arithmetic arithmetic) {
     Router router = new Router(16, 4, 4, 2, true, 1f);
-    CpuOps ops = cpu(precision);
+    CpuOps ops = cpu(arithmetic);
     Routing routing = ops.routing(1, router);
     Tensor x = ops.floats(1, 8);
     for (int c = 0; c < 8; c++) {
@@ -275,8 +274,8 @@ class CpuOpsAgreementTest {
   private record ExpertShape(int experts, int topK, int hidden, int intermediate, int n) {}
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void routedExperts(Precision precision) {
+  @MethodSource("arithmetics")
+  void routedExperts(Arithmetic arithmetic) {
     for (ExpertShape shape :
         List.of(
             new ExpertShape(1, 1, 3, 1, 1),
@@ -294,10 +293,10 @@ class CpuOpsAgreementTest {
       MatrixSource x = new RandomMatrix("x", n, shape.hidden(), 1);
       compare(
           shape.toString(),
-          precision,
+          arithmetic,
           n,
           // The activation is rounded to bf16: a tie that falls the other way moves the sum.
-          precision == Precision.BF16 ? 5e-3 : 1e-5,
+          arithmetic == Arithmetic.BF16 ? 5e-3 : 1e-5,
           ops -> {
             Experts experts = ops.experts(gateUp, down);
             Routing routing = ops.routing(n, router);
@@ -312,10 +311,10 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void logits(Precision precision) {
-    CpuOps ops = cpu(precision);
-    ReferenceOps reference = new ReferenceOps(ops.dtype());
+  @MethodSource("arithmetics")
+  void logits(Arithmetic arithmetic) {
+    CpuOps ops = cpu(arithmetic);
+    ReferenceOps reference = Cells.reference(arithmetic);
     for (int width : new int[] {1, 33, 130, 3001}) {
       MatrixSource values = new RandomMatrix("logits", 40, width, 30);
       int[] rows = {0, 0, 1, 7, 7, 7, 39};
@@ -341,9 +340,9 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void argmaxTakesTheLowestOfEquals(Precision precision) {
-    CpuOps ops = cpu(precision);
+  @MethodSource("arithmetics")
+  void argmaxTakesTheLowestOfEquals(Arithmetic arithmetic) {
+    CpuOps ops = cpu(arithmetic);
     Tensor x = ops.floats(2, 100);
     Cells.set(x, 0, 70, 2f);
     Cells.set(x, 0, 71, 2f);
@@ -358,8 +357,8 @@ class CpuOpsAgreementTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void gathersLogitRows(Precision precision) {
+  @MethodSource("arithmetics")
+  void gathersLogitRows(Arithmetic arithmetic) {
     Step step = new Step(8, 1);
     step.beginSequence(new int[0]);
     for (int t = 0; t < 6; t++) {
@@ -371,7 +370,7 @@ class CpuOpsAgreementTest {
     MatrixSource x = new RandomMatrix("x", 6, 33, 1);
     compare(
         "gather",
-        precision,
+        arithmetic,
         2,
         0,
         ops -> {

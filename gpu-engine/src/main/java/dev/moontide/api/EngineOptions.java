@@ -18,8 +18,9 @@ import java.nio.file.Path;
  *
  * @param model the checkpoint's folder
  * @param backend the device; {@link Backend#AUTO} says in the log what it chose and why
- * @param precision the compute type; {@link Precision#AUTO} takes bf16 where the device computes it
- *     natively, else float32
+ * @param precision the type of weights and cache; {@link Precision#BF16} is multiplied as it is
+ *     where the device does so natively, else widened to float32; {@link Precision#AUTO} takes bf16
+ *     where it is native, else float32
  * @param maxBatchTokens tokens one step computes at most
  * @param maxSequences sequences one step computes at most
  * @param kvCacheBytes memory for the latent cache; 0 chooses by what the model and the machine
@@ -48,7 +49,7 @@ public record EngineOptions(
     CUDA
   }
 
-  /** Types it computes in. */
+  /** Types of weights and cache. */
   public enum Precision {
     AUTO,
     BF16,

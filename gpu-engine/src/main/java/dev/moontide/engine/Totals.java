@@ -18,6 +18,7 @@ import dev.moontide.api.Outcome;
 final class Totals {
   private long steps;
   private long computedTokens;
+  private long decodedTokens;
   private long promptTokens;
   private long cachedTokens;
   private long completionTokens;
@@ -33,6 +34,7 @@ final class Totals {
     if (isPrefill) {
       prefillNanos += nanos;
     } else {
+      decodedTokens += tokens;
       decodeNanos += nanos;
     }
   }
@@ -56,6 +58,7 @@ final class Totals {
         loaded.device().threads(),
         steps,
         computedTokens,
+        decodedTokens,
         promptTokens,
         cachedTokens,
         completionTokens,

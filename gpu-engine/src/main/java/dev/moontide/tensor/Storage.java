@@ -24,7 +24,10 @@ public interface Storage extends AutoCloseable {
   /** A short name and the device, for logs and reports: {@code "cpu: oneDNN bf16, 2 threads"}. */
   String description();
 
-  /** Type of operands, packed weights and the cache. */
+  /**
+   * Type of packed weights and the cache; operands are of this type, or of float32 where a backend
+   * multiplies that with weights of this type.
+   */
   DType dtype();
 
   // ---- loading -------------------------------------------------------------------------------
@@ -55,7 +58,7 @@ public interface Storage extends AutoCloseable {
   /** A float32 tensor of {@code rows × columns}, freed with these operations. */
   Tensor floats(int rows, int columns);
 
-  /** A tensor of {@link #dtype()} that feeds matrix products, freed with these operations. */
+  /** An operand of {@code rows × columns}, which feeds products; freed with these operations. */
   Tensor operand(int rows, int columns);
 
   /** Room for the routing of {@code rows} tokens. */

@@ -53,7 +53,12 @@ final class CommandSyntax {
             .abbreviateSynopsis(true)
             .sortOptions(false)
             .width(100);
-    List<String> footer = new ArrayList<>(List.of("", "Examples:"));
+    List<String> footer = new ArrayList<>();
+    if (!command.notes().isEmpty()) {
+      footer.add("");
+      footer.addAll(command.notes());
+    }
+    footer.addAll(List.of("", "Examples:"));
     command.examples().forEach(example -> footer.add("  " + example));
     usage.footer(footer.toArray(String[]::new));
     spec.mixinStandardHelpOptions(true);

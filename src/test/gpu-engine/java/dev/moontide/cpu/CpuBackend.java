@@ -1,6 +1,5 @@
 package dev.moontide.cpu;
 
-import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.tensor.Backend;
 import dev.moontide.tensor.Cells;
@@ -12,27 +11,39 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** The CPU backend in one of the types it computes in. */
-record CpuBackend(Precision precision) implements Backend {
-  /** In every type this CPU computes natively. */
-  static List<Backend> all() {
-    List<Backend> all = new ArrayList<>(List.of(new CpuBackend(Precision.F32)));
-    try (CpuOps best = CpuOps.create(Precision.AUTO, 1)) {
-      if (best.dtype() == DType.BF16) {
-        all.add(new CpuBackend(Precision.BF16));
+record CpuBackend(Arithmetic arithmetic) implements Backend {
+  /** All this CPU can compute with: native bf16 where it has it, the others everywhere. */
+  static List<Arithmetic> arithmetics() {
+    List<Arithmetic> all = new ArrayList<>(List.of(Arithmetic.F32, Arithmetic.WIDENED));
+    try (Dnnl dnnl = new Dnnl()) {
+      if (NativeBf16.available(dnnl)) {
+        all.add(Arithmetic.BF16);
       }
     }
+    return all;
+  }
+
+  /** In each of them. */
+  static List<Backend> all() {
+    List<Backend> all = new ArrayList<>();
+    arithmetics().forEach(arithmetic -> all.add(new CpuBackend(arithmetic)));
     all.forEach(Cells::register);
     return all;
   }
 
   @Override
   public DType dtype() {
-    return precision == Precision.BF16 ? DType.BF16 : DType.F32;
+    return arithmetic.stored();
+  }
+
+  @Override
+  public DType operand() {
+    return arithmetic.operand();
   }
 
   @Override
   public Ops open(int threads) {
-    return CpuOps.create(precision, threads);
+    return CpuOps.create(arithmetic, threads);
   }
 
   @Override

@@ -37,6 +37,11 @@ final class CudaBackend implements Backend {
   }
 
   @Override
+  public DType operand() {
+    return DType.BF16;
+  }
+
+  @Override
   public Ops open(int threads) {
     return CudaOps.create(CudaDevice.open(0), MemoryNeeds.NONE);
   }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.checkpoint.Checkpoint;
+import dev.moontide.cpu.Bf16Backends;
 import dev.moontide.cpu.CpuOps;
 import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.CudaOps;
@@ -14,8 +15,11 @@ import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.ReferenceOps;
 import dev.moontide.tensor.Step;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Logits of the small checkpoints against the float32 references, at every position. */
@@ -25,6 +29,14 @@ class GoldenLogitsTest {
 
   static Iterable<String> models() {
     return Golden.MODELS;
+  }
+
+  static List<Arguments> bf16Models() {
+    List<Arguments> all = new ArrayList<>();
+    for (String backend : Bf16Backends.names()) {
+      Golden.MODELS.forEach(model -> all.add(Arguments.of(model, backend)));
+    }
+    return all;
   }
 
   private static DeepseekV3 load(String model, Ops ops) {
@@ -81,8 +93,8 @@ class GoldenLogitsTest {
 
   @Test
   void float64OracleAgreesWithTheReference() {
-    assertClose("micro-k2", new ReferenceOps(DType.F32), 1e-4);
-    assertClose("micro-grouped", new ReferenceOps(DType.F32), 1e-4);
+    assertClose("micro-k2", new ReferenceOps(DType.F32, DType.F32), 1e-4);
+    assertClose("micro-grouped", new ReferenceOps(DType.F32, DType.F32), 1e-4);
   }
 
   @ParameterizedTest
@@ -93,9 +105,9 @@ class GoldenLogitsTest {
 
   /** Relative error by norm, and the same first choice wherever the reference is not undecided. */
   @ParameterizedTest
-  @MethodSource("models")
-  void bf16AgreesInNormAndFirstChoice(String model) {
-    assertAgrees(model, CpuOps.create(Precision.BF16, 2), 3e-2, 0.1);
+  @MethodSource("bf16Models")
+  void bf16AgreesInNormAndFirstChoice(String model, String backend) {
+    assertAgrees(model, Bf16Backends.open(backend, 2), 3e-2, 0.1);
   }
 
   /** Where weights are FP8, a GPU multiplies them with activations rounded to FP8. */

@@ -29,7 +29,11 @@ public abstract class AttentionAgreement {
   private static final Attention SMALL = new Attention(3, 17, 6, 5, 33, 0.2f, 1e-5f);
 
   private static double tolerance(Backend backend) {
-    return backend.dtype() == DType.BF16 ? 4e-2 : 2e-5;
+    if (backend.operand() == DType.BF16) {
+      return 4e-2;
+    }
+    // Where only what goes into the cache is rounded, a tie may fall the other way.
+    return backend.dtype() == DType.BF16 ? 2e-3 : 2e-5;
   }
 
   private record Shape(Attention attention, int blockSize) {}
@@ -68,7 +72,7 @@ public abstract class AttentionAgreement {
       try (Ops ops = backend.open(2)) {
         AttentionScene actual = new AttentionScene(ops, shape.attention(), blocks, size);
         actual.poison();
-        ReferenceOps reference = new ReferenceOps(ops.dtype());
+        ReferenceOps reference = Cells.reference(backend);
         AttentionScene expected = new AttentionScene(reference, shape.attention(), blocks, size);
         for (Step step : List.of(first, second)) {
           Cells.assertClose(
@@ -206,7 +210,7 @@ public abstract class AttentionAgreement {
       }
       Tensor expected = scene.run(ordinary);
       Cells.assertClose(
-          "trie", expected, out, PROMPT + ids.length, backend.dtype() == DType.BF16 ? 2e-2 : 1e-5);
+          "trie", expected, out, PROMPT + ids.length, backend.operand() == DType.BF16 ? 2e-2 : 1e-5);
     }
   }
 
@@ -218,7 +222,7 @@ public abstract class AttentionAgreement {
     try (Ops ops = backend.open(2)) {
       AttentionScene actual = new AttentionScene(ops, SMALL, 12, 4);
       actual.poison();
-      AttentionScene expected = new AttentionScene(new ReferenceOps(ops.dtype()), SMALL, 12, 4);
+      AttentionScene expected = new AttentionScene(Cells.reference(backend), SMALL, 12, 4);
       Cells.assertClose(
           "trie",
           trie(expected, Cells.upTo(12), ids, parents),

@@ -2,8 +2,11 @@ package dev.moontide.tensor;
 
 /** A backend as the tests that hold every backend to the same contract see it. */
 public interface Backend {
-  /** Type of operands. */
+  /** Type of packed weights and the cache. */
   DType dtype();
+
+  /** Type of operands. */
+  DType operand();
 
   /** Its operations on this many threads, where it computes on threads. */
   Ops open(int threads);

@@ -33,6 +33,11 @@ public final class Cells {
     return BACKENDS.stream().filter(b -> b.made(made)).findFirst().orElseThrow();
   }
 
+  /** The operations in float64, rounding what {@code backend} keeps in bf16. */
+  static ReferenceOps reference(Backend backend) {
+    return new ReferenceOps(backend.dtype(), backend.operand());
+  }
+
   static void set(Tensor tensor, int row, int column, float value) {
     float[] values = row(tensor, row);
     values[column] = value;

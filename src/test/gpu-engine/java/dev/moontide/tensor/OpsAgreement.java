@@ -50,13 +50,13 @@ public abstract class OpsAgreement {
   private void compare(
       String what, Backend backend, int n, double tolerance, Function<Ops, Tensor> operation) {
     Ops ops = ops(backend);
-    Tensor expected = operation.apply(new ReferenceOps(ops.dtype()));
+    Tensor expected = operation.apply(Cells.reference(backend));
     assertClose(backend + " " + what, expected, operation.apply(ops), n, tolerance);
   }
 
   /** What rounding an operand may move it by, relative to its row's norm. */
   private static double operandTolerance(Backend backend) {
-    return backend.dtype() == DType.BF16 ? 2e-2 : 1e-5;
+    return backend.operand() == DType.BF16 ? 2e-2 : 1e-5;
   }
 
   @ParameterizedTest
@@ -206,7 +206,7 @@ public abstract class OpsAgreement {
                 70);
             return routing;
           };
-      Routing expected = route.apply(new ReferenceOps(DType.F32));
+      Routing expected = route.apply(new ReferenceOps(DType.F32, DType.F32));
       Routing actual = route.apply(ops(backend));
       for (int t = 0; t < 70; t++) {
         for (int k = 0; k < router.topK(); k++) {
@@ -286,7 +286,7 @@ public abstract class OpsAgreement {
           backend,
           n,
           // The activation is rounded to bf16: a tie that falls the other way moves the sum.
-          backend.dtype() == DType.BF16 ? 5e-3 : 1e-5,
+          backend.operand() == DType.BF16 ? 5e-3 : 1e-5,
           ops -> {
             Experts experts = ops.experts(gateUp, down);
             Routing routing = ops.routing(n, router);
@@ -304,7 +304,7 @@ public abstract class OpsAgreement {
   @MethodSource("backends")
   void logits(Backend backend) {
     Ops ops = ops(backend);
-    ReferenceOps reference = new ReferenceOps(ops.dtype());
+    ReferenceOps reference = Cells.reference(backend);
     for (int width : new int[] {1, 33, 130, 3001}) {
       MatrixSource values = new RandomMatrix("logits", 40, width, 30);
       int[] rows = {0, 0, 1, 7, 7, 7, 39};

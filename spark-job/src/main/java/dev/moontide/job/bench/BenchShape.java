@@ -57,12 +57,12 @@ public final class BenchShape {
         (key, value) -> {
           if (!DEFAULTS.containsKey(key)) {
             throw MoontideException.configuration(
-                "shape has no key \"%s\": allowed are %s",
+                "--shape has no key \"%s\": allowed are %s",
                 key, String.join(", ", DEFAULTS.keySet()));
           }
           if (value < 0 || value > Integer.MAX_VALUE) {
             throw MoontideException.configuration(
-                "shape %s=%d: allowed is 0 to %d", key, value, Integer.MAX_VALUE);
+                "--shape %s=%d: allowed is 0 to %d", key, value, Integer.MAX_VALUE);
           }
           values.put(key, value);
         });

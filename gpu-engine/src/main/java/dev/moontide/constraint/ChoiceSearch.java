@@ -25,12 +25,12 @@ import java.util.Arrays;
  * changes nothing.
  *
  * <p><b>Which nodes.</b> Let {@code L} be the sum of the choices known and {@code R} that of the
- * paths to unevaluated nodes. The choices below a node share its path's probability, so the sum
- * over all choices lies between {@code L} and {@code L + R}; once {@code R ≤ tolerance · L} no
- * probability normalised over {@code L} is off by more than the tolerance, and the search ends.
- * Until then a round takes the most probable nodes, as many as leave at most {@code tolerance · (L
- * + R)}: {@code L} can end no larger. If that is none, it takes those within a factor 4 of the
- * largest.
+ * paths to unevaluated nodes (times the most choices that end on one path: 1 where none begins
+ * another). The choices below a node share its path's probability, so the sum over all choices lies
+ * between {@code L} and {@code L + R}; once {@code R ≤ tolerance · L} no probability normalised
+ * over {@code L} is off by more than the tolerance, and the search ends. Until then a round takes
+ * the most probable nodes, as many as leave at most {@code tolerance · (L + R)}: {@code L} can end
+ * no larger. If that is none, it takes those within a factor 4 of the largest.
  *
  * <p>Sums are over logarithms: {@code p} may underflow a double.
  */
@@ -187,12 +187,14 @@ public final class ChoiceSearch {
     for (double logP : ascending) {
       logOpen = logSum(logOpen, logP);
     }
-    double logTolerance = StrictMath.log(tolerance);
+    // Choices that begin one another share a path: below it they have as many times its mass.
+    double logNested = StrictMath.log(trie.mostOnAPath());
+    double logTolerance = StrictMath.log(tolerance) - logNested;
     if (logOpen <= logTolerance + logKnown) {
       return Double.POSITIVE_INFINITY;
     }
     double logLeft = Double.NEGATIVE_INFINITY;
-    double logAllowed = logTolerance + logSum(logKnown, logOpen);
+    double logAllowed = logTolerance + logSum(logKnown, logNested + logOpen);
     for (double logP : ascending) {
       logLeft = logSum(logLeft, logP);
       if (logLeft > logAllowed) {

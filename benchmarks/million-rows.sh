@@ -21,7 +21,7 @@ rows=${1:-1000000}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-./moontide bench --quiet --save-model "$work/model" --prompts 1 --prompt-tokens 8 --new-tokens 1 --sequences 1 \
+./moontide bench --quiet --save-model "$work/model" --prompts 1 --prompt-tokens 8 --new-tokens 2 --sequences 1 \
   --shape hidden_size=64,num_hidden_layers=2,intermediate_size=128,moe_intermediate_size=32,n_routed_experts=4,num_experts_per_tok=2,num_attention_heads=2,q_lora_rank=32,kv_lora_rank=32,qk_nope_head_dim=16,qk_rope_head_dim=8,v_head_dim=16,vocab_size=512,max_position_embeddings=256 \
   >/dev/null
 awk -v rows="$rows" 'BEGIN {
@@ -35,8 +35,17 @@ awk -v rows="$rows" 'BEGIN {
 }' >"$work/rows.jsonl"
 
 export JAVA_TOOL_OPTIONS="-Xlog:gc:file=$work/gc.log"
-/usr/bin/env time -v ./moontide generate --model "$work/model" --input "$work/rows.jsonl" --id-column id \
-  --ids-column ids --max-tokens 1 --driver-memory 1g --output "$work/out.parquet" 2>"$work/stderr"
-grep -E 'Maximum resident|Elapsed' "$work/stderr" || true
+SECONDS=0
+./moontide generate --model "$work/model" --input "$work/rows.jsonl" --id-column id --ids-column ids \
+  --max-tokens 1 --driver-memory 1g --output "$work/out.parquet" 2>"$work/stderr" &
+job=$!
+peak=
+while kill -0 "$job" 2>/dev/null; do
+  peak=$(sed -n 's/^VmHWM:[[:space:]]*//p' "/proc/$job/status" 2>/dev/null || true)
+  [[ -z $peak ]] || last_peak=$peak
+  sleep 1
+done
+wait "$job" || { cat "$work/stderr" >&2; exit 1; }
+echo "wall time: $SECONDS s; peak resident memory: $last_peak"
 echo "heap after collections, first and last:"
 grep -oE '[0-9]+M->[0-9]+M\([0-9]+M\)' "$work/gc.log" | sed -n '1,3p;$p'

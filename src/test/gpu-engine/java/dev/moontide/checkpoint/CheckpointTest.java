@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.checkpoint;
 
 import static dev.moontide.checkpoint.TestCheckpoint.messageOf;
@@ -109,9 +120,7 @@ class CheckpointTest {
   void aTruncatedFile(int missing) throws IOException {
     Path whole = TestCheckpoint.fixture("micro-grouped").resolve("model.safetensors");
     byte[] bytes = Files.readAllBytes(whole);
-    Files.write(
-        folder.resolve("model.safetensors"),
-        Arrays.copyOf(bytes, bytes.length - missing));
+    Files.write(folder.resolve("model.safetensors"), Arrays.copyOf(bytes, bytes.length - missing));
     String message = error();
     assertTrue(message.contains("tensor lm_head.weight: data_offsets are ["), message);
     assertTrue(message.contains("it is truncated or its header wrong"), message);
@@ -156,8 +165,7 @@ class CheckpointTest {
       delimiter = '|',
       quoteCharacter = '\u0000',
       value = {
-        "{\"a\":1}"
-            + "| a is not described by a JSON object with dtype, shape and data_offsets",
+        "{\"a\":1}" + "| a is not described by a JSON object with dtype, shape and data_offsets",
         "{\"a\":{}}| tensor a: expected dtype, shape and two data_offsets",
         "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4]}}"
             + "| tensor a: expected dtype, shape and two data_offsets",
@@ -287,7 +295,15 @@ class CheckpointTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"../other.safetensors", "/etc/hostname", "a/../../x", ".", "", "x/..", "a\\u0000b"})
+      strings = {
+        "../other.safetensors",
+        "/etc/hostname",
+        "a/../../x",
+        ".",
+        "",
+        "x/..",
+        "a\\u0000b"
+      })
   void anIndexNamingAPathOutsideTheFolder(String path) throws IOException {
     index("{\"a\":\"%s\"}".formatted(path));
     assertEquals(
@@ -331,7 +347,8 @@ class CheckpointTest {
     Quantization.BlockFp8 fp8 = new Quantization.BlockFp8(128, 128);
     String attention = "model.layers.0.self_attn.";
     assertEquals(
-        fixture + ": tensor lm_head.weight is BF16 [300, 256], expected [BF16, F16, F32] [300, 128]",
+        fixture
+            + ": tensor lm_head.weight is BF16 [300, 256], expected [BF16, F16, F32] [300, 128]",
         messageOf(() -> checkpoint.linear("lm_head.weight", 300, 128, fp8)));
     assertEquals(
         fixture + ": tensor lm_head.wait is missing, expected [BF16, F16, F32] [300, 256]",
@@ -356,8 +373,7 @@ class CheckpointTest {
                     attention + "q_a_proj.weight", 192, 256, new Quantization.BlockFp8(64, 64))));
     TestCheckpoint.copyOf(fixture)
         .remove(attention + "q_a_proj.weight_scale_inv")
-        .put(
-            attention + "q_b_proj.weight", StoredType.BF16, List.of(384L, 192L), new byte[147456])
+        .put(attention + "q_b_proj.weight", StoredType.BF16, List.of(384L, 192L), new byte[147456])
         .write(folder);
     Checkpoint changed = Checkpoint.open(folder);
     assertEquals(

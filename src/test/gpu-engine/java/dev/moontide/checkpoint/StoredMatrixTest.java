@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
@@ -64,9 +75,7 @@ class StoredMatrixTest {
     for (int bits = 0; bits < 1 << 16; bits++) {
       TestCheckpoint.little(bytes).putShort(2 * bits, (short) bits);
     }
-    new TestCheckpoint()
-        .put("w", StoredType.F16, List.of(256L, 256L), bytes)
-        .write(folder);
+    new TestCheckpoint().put("w", StoredType.F16, List.of(256L, 256L), bytes).write(folder);
     float[] values = readAll(open(WHOLE).matrix("w", 256, 256));
     for (int bits = 0; bits < 1 << 16; bits++) {
       if ((bits & 0x7c00) != 0x7c00) {
@@ -86,9 +95,7 @@ class StoredMatrixTest {
     for (int bits = 0; bits < 1 << 16; bits++) {
       TestCheckpoint.little(bytes).putShort(2 * bits, (short) bits);
     }
-    new TestCheckpoint()
-        .put("w", StoredType.BF16, List.of(256L, 256L), bytes)
-        .write(folder);
+    new TestCheckpoint().put("w", StoredType.BF16, List.of(256L, 256L), bytes).write(folder);
     float[] values = readAll(open(WHOLE).matrix("w", 256, 256));
     for (int bits = 0; bits < 1 << 16; bits++) {
       if ((bits & 0x7f80) != 0x7f80) {
@@ -160,8 +167,7 @@ class StoredMatrixTest {
     for (int i = 0; i < scales.length; i++) {
       int bits = scaleType == StoredType.BF16 ? 0x3c00 + random.nextInt(0x200) : 0x2000 + i * 37;
       TestCheckpoint.little(scaleBytes).putShort(2 * i, (short) bits);
-      scales[i] =
-          scaleType == StoredType.BF16 ? binary(bits, 8, 7, 127) : binary(bits, 5, 10, 15);
+      scales[i] = scaleType == StoredType.BF16 ? binary(bits, 8, 7, 127) : binary(bits, 5, 10, 15);
     }
     new TestCheckpoint()
         .put("pad", StoredType.U8, List.of(1L), new byte[1])
@@ -255,21 +261,18 @@ class StoredMatrixTest {
     StoredMatrix fp8 = openFp8(WHOLE);
     float[] out = new float[300 * 200];
     fp8.read(0, 128, out, 0);
-    String message =
-        TestCheckpoint.messageOf(() -> fp8.read(128, 1, out, 0));
+    String message = TestCheckpoint.messageOf(() -> fp8.read(128, 1, out, 0));
     assertEquals(
         "tensor w_scale_inv: the scale of block [1, 1] is NaN, expected a finite number: the"
             + " checkpoint is damaged, download it again",
         message);
-    assertEquals(
-        message, TestCheckpoint.messageOf(fp8::checkScales));
+    assertEquals(message, TestCheckpoint.messageOf(fp8::checkScales));
 
     writeInt4(StoredType.BF16);
     TestCheckpoint.copyOf(folder).setShort("w_scale", 17, 0xff80).write(folder);
     StoredMatrix int4 = openInt4(WHOLE);
     int4.read(0, 5, out, 0);
-    String infinite =
-        TestCheckpoint.messageOf(() -> int4.read(5, 1, out, 0));
+    String infinite = TestCheckpoint.messageOf(() -> int4.read(5, 1, out, 0));
     assertTrue(
         infinite.startsWith("tensor w_scale: the scale of block [5, 2] is -Infinity"), infinite);
     assertThrows(MoontideException.class, int4::checkScales);

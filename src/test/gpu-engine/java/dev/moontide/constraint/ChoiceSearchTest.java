@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.constraint;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -122,7 +133,10 @@ class ChoiceSearchTest {
     Arrays.setAll(labels, i -> new int[] {i, i % 7, 50});
     ChoiceTrie trie = new ChoiceTrie(ChoiceTrieTest.choices(labels));
     ChoiceSearch search =
-        run(trie, 1e-3, node -> trie.depth(node) > 1 ? -0.01 : trie.token(node) == 42 ? -1e-4 : -14);
+        run(
+            trie,
+            1e-3,
+            node -> trie.depth(node) > 1 ? -0.01 : trie.token(node) == 42 ? -1e-4 : -14);
     assertEquals(2, search.queued());
     assertEquals(2, rounds);
     assertEquals(1, search.probabilities()[42]);
@@ -177,8 +191,7 @@ class ChoiceSearchTest {
   void treeTokensSeeThePromptAndTheirPath() {
     ChoiceTrie trie =
         new ChoiceTrie(
-            ChoiceTrieTest.choices(
-                new int[] {1, 2, 3}, new int[] {1, 4, 3}, new int[] {5, 6}));
+            ChoiceTrieTest.choices(new int[] {1, 2, 3}, new int[] {1, 4, 3}, new int[] {5, 6}));
     ChoiceSearch search = new ChoiceSearch(trie, 0);
     Step step = new Step(10, 1);
     step.beginSequence(new int[10]);

@@ -54,8 +54,7 @@ class ArithmeticTest {
       assertEquals(
           wide.latentProjection(projection, attention).bytes(),
           2 * ops.latentProjection(projection, attention).bytes());
-      assertEquals(
-          wide.kvBlockBytes(3, 16, attention), 2 * ops.kvBlockBytes(3, 16, attention));
+      assertEquals(wide.kvBlockBytes(3, 16, attention), 2 * ops.kvBlockBytes(3, 16, attention));
     }
   }
 }

@@ -11,8 +11,8 @@
  */
 package dev.moontide.cuda;
 
-import dev.moontide.tensor.BitInvariance;
 import dev.moontide.tensor.Backend;
+import dev.moontide.tensor.BitInvariance;
 import java.util.List;
 
 class CudaBitInvarianceTest extends BitInvariance {

@@ -98,7 +98,8 @@ class CudaDeviceTest {
     Emulation.configure("memory=1000");
     assertFails("has no 1,600 bytes for weights", MoontideException.Category.ENGINE);
     MoontideException e = assertThrows(MoontideException.class, () -> CudaDevice.open(3));
-    assertTrue(String.valueOf(e.getMessage()).contains("device 3 does not exist: this machine shows 1"));
+    assertTrue(
+        String.valueOf(e.getMessage()).contains("device 3 does not exist: this machine shows 1"));
   }
 
   @Test
@@ -132,8 +133,7 @@ class CudaDeviceTest {
             "cuMemcpyDtoHAsync_v2",
             "cuStreamSynchronize")) {
       Emulation.configure("fail=" + call + ":1:999");
-      assertFails(
-          "CUDA call " + call.replace("_v2", ""), MoontideException.Category.ENGINE);
+      assertFails("CUDA call " + call.replace("_v2", ""), MoontideException.Category.ENGINE);
       assertEquals(List.of(), Open.descriptions(), call);
     }
   }

@@ -11,8 +11,8 @@
  */
 package dev.moontide.cuda;
 
-import dev.moontide.tensor.OpsAgreement;
 import dev.moontide.tensor.Backend;
+import dev.moontide.tensor.OpsAgreement;
 import java.util.List;
 
 class CudaOpsAgreementTest extends OpsAgreement {

@@ -35,6 +35,7 @@ public final class Emulation {
   private static final Path KERNELS = ROOT.resolve("gpu-engine/src/main/cuda");
   private static final Path SOURCES = ROOT.resolve("src/test/gpu-engine/cuda");
   private static final Path FOLDER = ROOT.resolve("gpu-engine/target/cuda-emulation");
+
   /** Whether tests run on this machine's own device: {@code -Dmoontide.test.gpu=true}. */
   private static final boolean OFF = Boolean.getBoolean("moontide.test.gpu");
 
@@ -112,8 +113,7 @@ public final class Emulation {
 
   private static List<Path> files(Path folder, String end) throws IOException {
     try (Stream<Path> files = Files.list(folder)) {
-      return new ArrayList<>(
-          files.filter(file -> file.toString().endsWith(end)).sorted().toList());
+      return new ArrayList<>(files.filter(file -> file.toString().endsWith(end)).sorted().toList());
     }
   }
 
@@ -130,8 +130,7 @@ public final class Emulation {
   }
 
   private static void run(String command) throws IOException {
-    Process process =
-        new ProcessBuilder(command.split(" ")).redirectErrorStream(true).start();
+    Process process = new ProcessBuilder(command.split(" ")).redirectErrorStream(true).start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     try {
       if (!process.waitFor(5, TimeUnit.MINUTES) || process.exitValue() != 0) {

@@ -209,8 +209,7 @@ class QuantizedProductsTest {
       ops.experts(floats, x, routing, experts, n);
       for (int t = 0; t < n; t += 7) {
         double[] expected = exact(row(values, t));
-        double[] input =
-            encoding == FP8 ? quantised(backend.row(x, t)) : exact(backend.row(x, t));
+        double[] input = encoding == FP8 ? quantised(backend.row(x, t)) : exact(backend.row(x, t));
         for (int k = 0; k < router.topK(); k++) {
           Expert expert = list.get(backend.expert(routing, t, k));
           add(expected, backend.weight(routing, t, k), expert, input, encoding);

@@ -55,7 +55,8 @@ public final class DeviceTimings {
     int blocks = (int) Math.min(left / blockBytes, 1 << 20);
     try (CudaOps ops = CudaOps.create(device, sizes.needs())) {
       long start = System.nanoTime();
-      ModelWeights weights = RandomModel.load(config, ops, Runtime.getRuntime().availableProcessors());
+      ModelWeights weights =
+          RandomModel.load(config, ops, Runtime.getRuntime().availableProcessors());
       DeepseekV3 model = new DeepseekV3(config, weights, ops, maxTokens, blocks, BLOCK);
       double seconds = (System.nanoTime() - start) / 1e9;
       print(

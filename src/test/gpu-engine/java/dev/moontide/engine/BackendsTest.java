@@ -46,8 +46,7 @@ class BackendsTest {
   }
 
   private static EngineOptions options(String model, Backend backend) {
-    return new EngineOptions(
-        Golden.folder(model), backend, Precision.AUTO, 64, 4, 0, 256, 1, true);
+    return new EngineOptions(Golden.folder(model), backend, Precision.AUTO, 64, 4, 0, 256, 1, true);
   }
 
   private static Backends.Opened open(EngineOptions options) {
@@ -74,17 +73,17 @@ class BackendsTest {
   void aModelThatDoesNotFitIsRefusedBeforeItIsLoaded() {
     Emulation.configure("memory=1000000", "fail=cuMemAlloc_v2:1:999");
     MoontideException e =
-        assertThrows(
-            MoontideException.class, () -> open(options("micro-k2", Backend.CUDA)));
+        assertThrows(MoontideException.class, () -> open(options("micro-k2", Backend.CUDA)));
     assertEquals(MoontideException.Category.CONFIGURATION, e.category());
-    assertTrue(String.valueOf(e.getMessage()).matches("(?s).*does not fit on device 0 .*: it needs .* \\(weights .*"));
+    assertTrue(
+        String.valueOf(e.getMessage())
+            .matches("(?s).*does not fit on device 0 .*: it needs .* \\(weights .*"));
     assertTrue(String.valueOf(e.getMessage()).contains("free after its reserve"), e.getMessage());
   }
 
   @Test
   void floatsAreRefused() {
-    EngineOptions options =
-        options("micro-k2", Backend.CUDA).withPrecision(Precision.F32);
+    EngineOptions options = options("micro-k2", Backend.CUDA).withPrecision(Precision.F32);
     MoontideException e = assertThrows(MoontideException.class, () -> open(options));
     assertTrue(String.valueOf(e.getMessage()).contains("dtype is f32"), e.getMessage());
   }

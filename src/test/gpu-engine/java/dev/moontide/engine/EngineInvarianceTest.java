@@ -54,8 +54,7 @@ class EngineInvarianceTest {
   /** How an engine computes the rows; none of it may show in an answer. */
   private record Batch(
       int maxTokens, int maxSequences, int cacheBlocks, int threads, boolean sharesPrefixes) {
-    EngineOptions options(
-        String model, Backend backend, Precision precision, long blockBytes) {
+    EngineOptions options(String model, Backend backend, Precision precision, long blockBytes) {
       return new EngineOptions(
           Golden.folder(model),
           backend,
@@ -170,12 +169,7 @@ class EngineInvarianceTest {
   })
   void sameBitsAloneAndInAnyBatch(String model, Precision precision, int vocabulary) {
     assertSameBits(
-        model,
-        Backend.CPU,
-        precision,
-        blockBytes(model, precision),
-        requests(vocabulary),
-        BATCHES);
+        model, Backend.CPU, precision, blockBytes(model, precision), requests(vocabulary), BATCHES);
   }
 
   /** Fewer requests in fewer batches: on the emulated device they take longer. */
@@ -201,7 +195,8 @@ class EngineInvarianceTest {
       List<GenerationRequest> requests,
       List<Batch> batches) {
     Batch one = new Batch(512, 1, LONGEST_ROW, 1, false);
-    Map<Long, Outcome> alone = run(one.options(model, backend, precision, blockBytes), one, requests);
+    Map<Long, Outcome> alone =
+        run(one.options(model, backend, precision, blockBytes), one, requests);
     Random random = new Random(3);
     for (Batch batch : batches) {
       List<GenerationRequest> shuffled = new ArrayList<>(requests);

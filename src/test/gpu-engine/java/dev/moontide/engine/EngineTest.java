@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -64,8 +75,7 @@ class EngineTest {
   }
 
   private static GenerationRequest sample(long id, SamplingParameters parameters, int... prompt) {
-    return new GenerationRequest(
-        id, TokenIds.of(prompt), new Objective.Sample(parameters, id, 0));
+    return new GenerationRequest(id, TokenIds.of(prompt), new Objective.Sample(parameters, id, 0));
   }
 
   private static GenerationRequest greedy(long id, int maxTokens) {
@@ -143,7 +153,8 @@ class EngineTest {
   void statisticsAddUp() {
     List<GenerationRequest> requests = LongStream.range(0, 20).mapToObj(i -> greedy(i, 5)).toList();
     try (ResultStream stream = engine.generate(requests.iterator())) {
-      stream.forEachRemaining(result -> assertInstanceOf(Outcome.Completion.class, result.outcome()));
+      stream.forEachRemaining(
+          result -> assertInstanceOf(Outcome.Completion.class, result.outcome()));
     }
     EngineStatistics statistics = engine.statistics();
     assertEquals(60, statistics.promptTokens());
@@ -245,7 +256,8 @@ class EngineTest {
             () -> {
               int n = 0;
               try (ResultStream stream =
-                  engine.generate(LongStream.range(0, 200).mapToObj(i -> greedy(i, 5)).iterator())) {
+                  engine.generate(
+                      LongStream.range(0, 200).mapToObj(i -> greedy(i, 5)).iterator())) {
                 while (stream.hasNext()) {
                   stream.next();
                   n++;
@@ -358,15 +370,11 @@ class EngineTest {
     ChoiceSet choices =
         new ChoiceSet(List.of("yes", "no"), List.of(TokenIds.of(5, 3), TokenIds.of(99)));
     assertTrue(
-        failure(
-                new GenerationRequest(
-                    2, TokenIds.of(2), new Objective.Choose(choices, 0)))
+        failure(new GenerationRequest(2, TokenIds.of(2), new Objective.Choose(choices, 0)))
             .contains("choice \"no\": token id 99 at index 0"));
     assertTrue(failure(sample(1, parameters, 5, FakeModel.POISON)).contains("NaN"));
     assertTrue(
-        failure(
-                sample(
-                    1, SamplingParameters.builder().temperature(1).build(), 5, FakeModel.POISON))
+        failure(sample(1, SamplingParameters.builder().temperature(1).build(), 5, FakeModel.POISON))
             .contains("NaN"));
   }
 
@@ -397,7 +405,10 @@ class EngineTest {
                     .iterator())) {
       Map<Long, Outcome> outcomes = new HashMap<>();
       stream.forEachRemaining(result -> outcomes.put(result.id(), result.outcome()));
-      assertTrue(assertInstanceOf(Outcome.Failure.class, outcomes.get(0L)).message().contains("tokenizer"));
+      assertTrue(
+          assertInstanceOf(Outcome.Failure.class, outcomes.get(0L))
+              .message()
+              .contains("tokenizer"));
       assertEquals("", assertInstanceOf(Outcome.Completion.class, outcomes.get(1L)).text());
     }
   }

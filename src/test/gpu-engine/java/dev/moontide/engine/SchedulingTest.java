@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -96,7 +107,8 @@ class SchedulingTest {
   }
 
   /** Choices keep their share or have 0, those with 0 together no more than the tolerance. */
-  private static void checkTolerance(Outcome.Choice exact, Outcome.Choice actual, double tolerance) {
+  private static void checkTolerance(
+      Outcome.Choice exact, Outcome.Choice actual, double tolerance) {
     double dropped = 0;
     for (int i = 0; i < exact.probabilities().size(); i++) {
       double p = exact.probabilities().get(i);
@@ -139,8 +151,7 @@ class SchedulingTest {
       FakeModel model =
           new FakeModel(Workload.VOCABULARY, 200, blocks, blockSize, 1 + random.nextInt(20));
       Loop loop =
-          new Loop(
-              model, 1 + random.nextInt(60), 1 + random.nextInt(12), random.nextInt(4) > 0);
+          new Loop(model, 1 + random.nextInt(60), 1 + random.nextInt(12), random.nextInt(4) > 0);
       Consumer<Sequence> impatient = s -> {};
       Map<Long, GenerationRequest> requests = new HashMap<>();
       for (long id = 0; id < 30; id++) {
@@ -276,8 +287,7 @@ class SchedulingTest {
     loop.finish();
     assertEquals(1, loop.scheduler.preemptions());
     Straightforward oracle = new Straightforward(model, MAX_LENGTH, Workload.STOP);
-    assertEquals(
-        oracle.answer(greedy(1, 10, prompt(0, 8, 1))), loop.result(1).outcome());
+    assertEquals(oracle.answer(greedy(1, 10, prompt(0, 8, 1))), loop.result(1).outcome());
   }
 
   @Test

@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.engine;
 
 import dev.moontide.api.ChoiceSet;
@@ -31,7 +42,8 @@ final class Straightforward {
 
   Outcome answer(GenerationRequest request) {
     // A score never computes the last token.
-    int computed = request.prompt().length() - (request.objective() instanceof Objective.Score ? 1 : 0);
+    int computed =
+        request.prompt().length() - (request.objective() instanceof Objective.Score ? 1 : 0);
     for (int i = 0; i < computed; i++) {
       if (request.prompt().get(i) == FakeModel.POISON) {
         return new Outcome.Failure("NaN");
@@ -81,8 +93,7 @@ final class Straightforward {
             TokenIds.copyOfRange(output, 0, n), text.toString(), FinishReason.STOP, n + 1);
       }
     }
-    return new Outcome.Completion(
-        TokenIds.of(output), text.toString(), FinishReason.LENGTH, limit);
+    return new Outcome.Completion(TokenIds.of(output), text.toString(), FinishReason.LENGTH, limit);
   }
 
   private Outcome scores(TokenIds prompt) {

@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.model;
 
 import static dev.moontide.checkpoint.TestCheckpoint.fixture;
@@ -77,8 +88,7 @@ class ModelConfigTest {
     ModelConfig config = config(json -> {});
     float scale = (float) (1.8133 / Math.sqrt(192));
     Attention attention = config.attention();
-    assertEquals(
-        new Attention(64, 128, 64, 128, 512, attention.softmaxScale(), 1e-6f), attention);
+    assertEquals(new Attention(64, 128, 64, 128, 512, attention.softmaxScale(), 1e-6f), attention);
     assertEquals(scale, attention.softmaxScale(), 1e-5f);
     assertEquals(new Router(384, 8, 1, 1, true, 2.827f), config.router());
     assertEquals(OptionalInt.of(1536), config.qLoraRank());
@@ -197,8 +207,7 @@ class ModelConfigTest {
     ModelConfig config =
         config(json -> json.put("moe_layer_freq", 2).put("first_k_dense_replace", 3));
     assertEquals(
-        List.of(4, 6, 8),
-        IntStream.range(0, 10).filter(config::isMoeLayer).boxed().toList());
+        List.of(4, 6, 8), IntStream.range(0, 10).filter(config::isMoeLayer).boxed().toList());
   }
 
   @Test
@@ -347,8 +356,7 @@ class ModelConfigTest {
   @Test
   void filesThatAreNoConfig() throws IOException {
     Path file = folder.resolve("config.json");
-    assertEquals(
-        file + ": there is no such file", messageOf(() -> ModelConfig.load(folder)));
+    assertEquals(file + ": there is no such file", messageOf(() -> ModelConfig.load(folder)));
     Files.writeString(file, "[]");
     assertEquals(file + ": expected a JSON object", messageOf(() -> ModelConfig.load(folder)));
     Files.writeString(file, "");

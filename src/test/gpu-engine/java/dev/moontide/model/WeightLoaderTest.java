@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.model;
 
 import static dev.moontide.checkpoint.TestCheckpoint.fixture;
@@ -94,8 +105,7 @@ class WeightLoaderTest {
     assertLoaded(queryUp.norm(), "vector", self + "q_a_layernorm.weight", 1, 40);
     assertLoaded(queryUp.projection(), "matrix", self + "q_b_proj.weight", 4 * 24, 40);
     assertLoaded(attention.latentNorm(), "vector", self + "kv_a_layernorm.weight", 1, 32);
-    assertLoaded(
-        attention.latentUp(), "latentProjection4", self + "kv_b_proj.weight", 4 * 40, 32);
+    assertLoaded(attention.latentUp(), "latentProjection4", self + "kv_b_proj.weight", 4 * 40, 32);
     assertLoaded(attention.output(), "matrix", self + "o_proj.weight", 64, 4 * 24);
     Dense mlp = assertInstanceOf(Dense.class, dense.feedForward());
     assertLoaded(mlp.norm(), "vector", layer + "post_attention_layernorm.weight", 1, 64);
@@ -191,8 +201,7 @@ class WeightLoaderTest {
                 "1 tensors are not of this model by its config.json:"
                     + " vision_tower.patch_embed.weight"));
     Files.writeString(
-        config,
-        "{\"model_type\":\"kimi_k25\",\"text_config\":" + Files.readString(config) + "}");
+        config, "{\"model_type\":\"kimi_k25\",\"text_config\":" + Files.readString(config) + "}");
     assertNotNull(load(folder, recording));
   }
 
@@ -231,7 +240,8 @@ class WeightLoaderTest {
                 + " [BF16, F16, F32] [64, 128]\n"),
         message);
     assertTrue(
-        message.endsWith("\n  DIR: 1 tensors are not of this model by its config.json: lm_head.wait"),
+        message.endsWith(
+            "\n  DIR: 1 tensors are not of this model by its config.json: lm_head.wait"),
         message);
     assertTrue(recording.begun.isEmpty());
     assertEquals(1, recording.closed.get());

@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.sampling;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -72,11 +83,11 @@ class SamplerTest {
   }
 
   private static int bruteForce(SamplingParameters parameters, float[] logits) {
-    double largest = IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).max().orElseThrow();
+    double largest =
+        IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).max().orElseThrow();
     long[] mass = new long[logits.length];
     for (int i = 0; i < logits.length; i++) {
-      mass[i] =
-          Mass.of((logits[i] - (float) largest) * (float) (1 / parameters.temperature()));
+      mass[i] = Mass.of((logits[i] - (float) largest) * (float) (1 / parameters.temperature()));
     }
     List<Integer> kept =
         IntStream.range(0, logits.length)
@@ -190,7 +201,8 @@ class SamplerTest {
     assertTrue(sampler.isDrawable());
     sampler.logits()[1] = Float.NEGATIVE_INFINITY;
     assertTrue(sampler.isDrawable());
-    assertEquals(0, sample(sampler, at(1).topK(1).build(), new float[] {1, Float.NEGATIVE_INFINITY, 0}));
+    assertEquals(
+        0, sample(sampler, at(1).topK(1).build(), new float[] {1, Float.NEGATIVE_INFINITY, 0}));
     sampler.logits()[1] = Float.NaN;
     assertFalse(sampler.isDrawable());
     sampler.logits()[1] = Float.POSITIVE_INFINITY;

@@ -90,8 +90,7 @@ public abstract class AttentionAgreement {
   private static int[][] alone(Backend backend, Shape shape, int id, int count) {
     int blocks = (count + shape.blockSize() - 1) / shape.blockSize();
     try (Ops ops = backend.open(1)) {
-      AttentionScene scene =
-          new AttentionScene(ops, shape.attention(), blocks, shape.blockSize());
+      AttentionScene scene = new AttentionScene(ops, shape.attention(), blocks, shape.blockSize());
       int[][] bits = new int[count][];
       Step step = new Step(1, 1);
       for (int p = 0; p < count; p++) {
@@ -110,7 +109,10 @@ public abstract class AttentionAgreement {
     int sequences = 3;
     int length = 70;
     for (Shape shape :
-        List.of(new Shape(SMALL, 4), new Shape(SMALL, 20), new Shape(shapes().get(3).attention(), 16))) {
+        List.of(
+            new Shape(SMALL, 4),
+            new Shape(SMALL, 20),
+            new Shape(shapes().get(3).attention(), 16))) {
       int[][][] expected = new int[sequences][][];
       for (int s = 0; s < sequences; s++) {
         expected[s] = alone(backend, shape, 1000 * s, length);
@@ -131,16 +133,14 @@ public abstract class AttentionAgreement {
     int[] shuffled = AttentionScene.shuffled(blocks, random);
     int[] done = new int[expected.length];
     try (Ops ops = backend.open(threads)) {
-      AttentionScene scene =
-          new AttentionScene(ops, shape.attention(), blocks, shape.blockSize());
+      AttentionScene scene = new AttentionScene(ops, shape.attention(), blocks, shape.blockSize());
       scene.poison();
       Step step = new Step(expected.length * length, expected.length);
       while (Arrays.stream(done).anyMatch(d -> d < length)) {
         step.clear();
         int[] from = done.clone();
         for (int s = 0; s < expected.length; s++) {
-          step.beginSequence(
-              Arrays.copyOfRange(shuffled, s * blocksEach, (s + 1) * blocksEach));
+          step.beginSequence(Arrays.copyOfRange(shuffled, s * blocksEach, (s + 1) * blocksEach));
           int most = random.nextInt(3) == 0 ? length : 3;
           int count = Math.min(length - done[s], random.nextInt(most + 1));
           for (int i = 0; i < count; i++, done[s]++) {
@@ -154,8 +154,7 @@ public abstract class AttentionAgreement {
     }
   }
 
-  private static void check(
-      Tensor out, int[][][] expected, int[] from, int[] end, String what) {
+  private static void check(Tensor out, int[][][] expected, int[] from, int[] end, String what) {
     int row = 0;
     for (int s = 0; s < expected.length; s++) {
       for (int p = from[s]; p < end[s]; p++, row++) {
@@ -210,7 +209,11 @@ public abstract class AttentionAgreement {
       }
       Tensor expected = scene.run(ordinary);
       Cells.assertClose(
-          "trie", expected, out, PROMPT + ids.length, backend.operand() == DType.BF16 ? 2e-2 : 1e-5);
+          "trie",
+          expected,
+          out,
+          PROMPT + ids.length,
+          backend.operand() == DType.BF16 ? 2e-2 : 1e-5);
     }
   }
 

@@ -15,7 +15,8 @@ import java.util.SplittableRandom;
 
 /**
  * One layer of latent attention on some {@link Ops}. A token's inputs are a function of its id, so
- * the same tokens can be computed in different steps, orders and blocks, and by different operations.
+ * the same tokens can be computed in different steps, orders and blocks, and by different
+ * operations.
  */
 final class AttentionScene {
   private static final int LAYERS = 2;
@@ -42,7 +43,8 @@ final class AttentionScene {
     rope = new Rope(frequencies, 1.1);
     cache = ops.kvCache(LAYERS, blocks, blockSize, attention);
     int rows = attention.heads() * (attention.nopeDim() + attention.valueDim());
-    kvB = ops.latentProjection(new RandomMatrix("kvB", rows, attention.latentDim(), 0.5f), attention);
+    kvB =
+        ops.latentProjection(new RandomMatrix("kvB", rows, attention.latentDim(), 0.5f), attention);
     gain = ops.vector(new RandomMatrix("gain", 1, attention.latentDim(), 2));
     kv = new RandomMatrix("kv", IDS, FROM + attention.cacheColumns() + 1, 1);
     queries = new RandomMatrix("q", IDS, attention.queryColumns(), 1);
@@ -74,8 +76,7 @@ final class AttentionScene {
     for (int t = 0; t < n; t++) {
       ids[t] = step.tokenId(t);
     }
-    ops.appendLatent(
-        cache, LAYER, Cells.floats(ops, kv, ids), FROM, gain, rope, attention, step);
+    ops.appendLatent(cache, LAYER, Cells.floats(ops, kv, ids), FROM, gain, rope, attention, step);
     Tensor out = ops.operand(n + 1, attention.outputColumns());
     ops.latentAttention(
         out, Cells.floats(ops, queries, ids), cache, LAYER, kvB, rope, attention, step);

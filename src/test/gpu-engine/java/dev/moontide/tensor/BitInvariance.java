@@ -21,8 +21,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Holds a backend to bit invariance, every operation but attention: a row's bits alone are its bits among any others, in any place, on
- * any number of threads. A test class has the static method {@code backends()}.
+ * Holds a backend to bit invariance, every operation but attention: a row's bits alone are its bits
+ * among any others, in any place, on any number of threads. A test class has the static method
+ * {@code backends()}.
  */
 public abstract class BitInvariance {
   private static final int ROWS = 150;
@@ -31,9 +32,7 @@ public abstract class BitInvariance {
    * @param prepare loads weights and returns the operation: from the inputs' rows to the results
    */
   private static void assertInvariant(
-      String what,
-      Backend backend,
-      BiFunction<Ops, Integer, Function<int[], Tensor>> prepare) {
+      String what, Backend backend, BiFunction<Ops, Integer, Function<int[], Tensor>> prepare) {
     int[][] alone = new int[ROWS][];
     try (Ops ops = backend.open(1)) {
       Function<int[], Tensor> operation = prepare.apply(ops, 1);
@@ -68,8 +67,7 @@ public abstract class BitInvariance {
           (ops, threads) -> {
             Weight w = ops.matrix(new RandomMatrix("w", shape[0], shape[1], 1));
             return rows -> {
-              Tensor out =
-                  Cells.floats(ops, new RandomMatrix("residual", ROWS, shape[0], 1), rows);
+              Tensor out = Cells.floats(ops, new RandomMatrix("residual", ROWS, shape[0], 1), rows);
               ops.matmulAdd(out, Cells.operand(ops, x, rows), w, rows.length);
               return out;
             };
@@ -140,7 +138,11 @@ public abstract class BitInvariance {
               double[] found = new double[rows.length];
               int[] tokens = new int[rows.length];
               ops.logProbabilities(
-                  found, Cells.floats(ops, values, rows), Cells.upTo(rows.length), tokens, rows.length);
+                  found,
+                  Cells.floats(ops, values, rows),
+                  Cells.upTo(rows.length),
+                  tokens,
+                  rows.length);
               Tensor out = ops.floats(rows.length, 2);
               for (int i = 0; i < rows.length; i++) {
                 long bits = Double.doubleToRawLongBits(found[i]);

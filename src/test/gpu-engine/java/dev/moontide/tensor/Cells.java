@@ -116,8 +116,8 @@ public final class Cells {
   }
 
   /**
-   * Compares the first {@code n} rows, relative to the root mean square of the expected row (at least
-   * 0.1: a short row may cancel) or, where that is more, to the expected number.
+   * Compares the first {@code n} rows, relative to the root mean square of the expected row (at
+   * least 0.1: a short row may cancel) or, where that is more, to the expected number.
    */
   static void assertClose(String what, Tensor expected, Tensor actual, int n, double tolerance) {
     for (int r = 0; r < n; r++) {
@@ -133,7 +133,7 @@ public final class Cells {
         assertTrue(
             error <= tolerance * Math.max(norm, Math.abs(get(expected, r, c))),
             "%s: %s, expected %s (row norm %s)"
-                  .formatted(place, found[c], get(expected, r, c), norm));
+                .formatted(place, found[c], get(expected, r, c), norm));
       }
     }
   }

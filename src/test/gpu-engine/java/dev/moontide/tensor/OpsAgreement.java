@@ -290,7 +290,8 @@ public abstract class OpsAgreement {
           ops -> {
             Experts experts = ops.experts(gateUp, down);
             Routing routing = ops.routing(n, router);
-            Weight gate = ops.floatMatrix(new RandomMatrix("g", shape.experts(), shape.hidden(), 1));
+            Weight gate =
+                ops.floatMatrix(new RandomMatrix("g", shape.experts(), shape.hidden(), 1));
             Weight bias = ops.vector(new RandomMatrix("b", 1, shape.experts(), 0.1f));
             ops.route(routing, Cells.floats(ops, x, upTo(n)), gate, bias, router, n);
             Tensor out = Cells.floats(ops, x, upTo(n));

@@ -13,8 +13,11 @@ package dev.moontide.tensor;
 
 import java.util.SplittableRandom;
 
-/** A matrix of random numbers in ±{@code scale}, each a function of its place and the name alone. */
-public record RandomMatrix(String name, int rows, int columns, float scale) implements MatrixSource {
+/**
+ * A matrix of random numbers in ±{@code scale}, each a function of its place and the name alone.
+ */
+public record RandomMatrix(String name, int rows, int columns, float scale)
+    implements MatrixSource {
   @Override
   public void read(int first, int count, float[] out, int offset) {
     for (int i = 0; i < count * columns; i++) {

@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.tensor;
 
 import java.util.ArrayList;
@@ -379,8 +390,7 @@ public final class ReferenceOps implements Ops {
         entries[at + i] = round(latent[i], dtype);
       }
       double[] key =
-          rotated(
-              in.data, t * in.columns + from + attention.latentDim(), rope, step.position(t));
+          rotated(in.data, t * in.columns + from + attention.latentDim(), rope, step.position(t));
       for (int i = 0; i < key.length; i++) {
         entries[at + attention.latentDim() + i] = round(key[i], dtype);
       }
@@ -569,8 +579,7 @@ public final class ReferenceOps implements Ops {
   public void logProbabilities(double[] out, Tensor logits, int[] rows, int[] tokens, int count) {
     Values in = (Values) logits;
     for (int i = 0; i < count; i++) {
-      double[] row =
-          Arrays.copyOfRange(in.data, rows[i] * in.columns, (rows[i] + 1) * in.columns);
+      double[] row = Arrays.copyOfRange(in.data, rows[i] * in.columns, (rows[i] + 1) * in.columns);
       double max = Arrays.stream(row).max().orElseThrow();
       double sum = Arrays.stream(row).map(v -> Math.exp(v - max)).sum();
       out[i] = row[tokens[i]] - max - Math.log(sum);

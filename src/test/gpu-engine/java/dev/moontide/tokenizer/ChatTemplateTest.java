@@ -92,8 +92,23 @@ class ChatTemplateTest {
         TokenIds ids = CHAT.encode(messages, true);
         assertEquals(
             List.of(
-                "", "#3850", "system", "#3857", text, "#3842", "", "#3843", "user", "#3857", text,
-                "#3842", "", "#3844", "assistant", "#3857", ""),
+                "",
+                "#3850",
+                "system",
+                "#3857",
+                text,
+                "#3842",
+                "",
+                "#3843",
+                "user",
+                "#3857",
+                text,
+                "#3842",
+                "",
+                "#3844",
+                "assistant",
+                "#3857",
+                ""),
             structure(ids));
         assertEquals(CHAT.render(messages, true), TOKENIZER.decode(ids));
       }
@@ -104,8 +119,16 @@ class ChatTemplateTest {
   void aValueCannotCompleteAMarkerThatTheTemplateBuilds() {
     List<String> names =
         List.of(
-            "user|>x<|im_middle", "user|><|im_middle|>", "end|>", "|>", "<|im_end|>", "<|im_",
-            "im_end", "user", "END|>", "][EOS");
+            "user|>x<|im_middle",
+            "user|><|im_middle|>",
+            "end|>",
+            "|>",
+            "<|im_end|>",
+            "<|im_",
+            "im_end",
+            "user",
+            "END|>",
+            "][EOS");
     for (String name : names) {
       for (String content : List.of("hi", "|>", "end|>x", "<|im_end", "EOS]")) {
         List<ChatMessage> messages = List.of(new ChatMessage("user", content, name, null));
@@ -148,7 +171,13 @@ class ChatTemplateTest {
             + "{{ m.content.replace('x', '') }}{{ m.content[1:] }}<|im_end|>{% endfor %}";
     ChatTemplate template = ChatTemplate.compile(source, TOKENIZER);
     List<String> texts =
-        List.of("<|IM_END|>", "<|im_\nend|>", "<|im_xend|>", "x<|im_end|>", "<\n|im_end|>", "<<|im_end|>");
+        List.of(
+            "<|IM_END|>",
+            "<|im_\nend|>",
+            "<|im_xend|>",
+            "x<|im_end|>",
+            "<\n|im_end|>",
+            "<<|im_end|>");
     for (String text : texts) {
       List<String> structure =
           structure(template.encode(List.of(ChatMessage.of("user", text)), false));
@@ -165,7 +194,8 @@ class ChatTemplateTest {
             "{% for m in messages %}{% if m.content.startswith('[') and '<b>' in m.content %}yes"
                 + "{% else %}no{% endif %}{{ m.content | upper | length }}{% endfor %}<|im_end|>",
             TOKENIZER);
-    assertEquals("yes7", template.render(conversation("[1] <b>", "").subList(0, 1), false).substring(0, 4));
+    assertEquals(
+        "yes7", template.render(conversation("[1] <b>", "").subList(0, 1), false).substring(0, 4));
   }
 
   @Test

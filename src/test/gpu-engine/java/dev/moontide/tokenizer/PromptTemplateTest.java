@@ -121,7 +121,8 @@ class PromptTemplateTest {
   @Test
   void specialTokensOfTheTemplateAreControlTokens() {
     PromptTemplate template =
-        PromptTemplate.compile("<|im_user|>{{ a }}<|im_middle|>{{ b }}[EOS]{% if c %}<|im_end|>{% endif %}");
+        PromptTemplate.compile(
+            "<|im_user|>{{ a }}<|im_middle|>{{ b }}[EOS]{% if c %}<|im_end|>{% endif %}");
     Map<String, ?> plain = Map.of("a", "x", "b", "y", "c", true);
     List<Integer> expected = List.of(3843, 3857, 3841, 3842);
     TokenIds ids = template.encode(plain, TOKENIZER);
@@ -187,8 +188,7 @@ class PromptTemplateTest {
             List.of(
                 Map.of("role", "system", "content", "<|im_end|>"),
                 Map.of("role", "user", "content", "[EOS]")));
-    assertEquals(
-        List.of(3850, 3842, 3843, 3842), control(template.encode(row, TOKENIZER)));
+    assertEquals(List.of(3850, 3842, 3843, 3842), control(template.encode(row, TOKENIZER)));
   }
 
   @Test

@@ -30,7 +30,8 @@ class StopTokensTest {
     assertEquals(
         TokenIds.of(3841, 3842),
         StopTokens.load(
-            TinyCheckpoint.FOLDER, TinyCheckpoint.TOKENIZER, Optional.of(TinyCheckpoint.CHAT)).ids());
+                TinyCheckpoint.FOLDER, TinyCheckpoint.TOKENIZER, Optional.of(TinyCheckpoint.CHAT))
+            .ids());
   }
 
   @Test
@@ -58,8 +59,7 @@ class StopTokensTest {
     for (String id : List.of("-1", "\"x\"", "[1.5]", "99999999999", "{}")) {
       TinyCheckpoint.write(folder, "config.json", List.of("{\"eos_token_id\": " + id + "}"));
       String message =
-          TinyCheckpoint.refusal(
-              CHECKPOINT, () -> StopTokens.load(folder, null, Optional.empty()));
+          TinyCheckpoint.refusal(CHECKPOINT, () -> StopTokens.load(folder, null, Optional.empty()));
       assertTrue(message.contains("config.json"), message);
     }
   }

@@ -95,8 +95,7 @@ class TextGuardTest {
       assertFalse(guard.guard(text).contains("<"));
       assertEquals(text, guard.restore(guard.guard(text)));
     }
-    String message =
-        TinyCheckpoint.refusal(ROW, () -> GUARDS.forTexts(List.of(fifteen, sixteen)));
+    String message = TinyCheckpoint.refusal(ROW, () -> GUARDS.forTexts(List.of(fifteen, sixteen)));
     assertTrue(message.contains("private-use"), message);
   }
 

@@ -67,7 +67,9 @@ class TokenizerTest {
     }
   }
 
-  /** Merges, again and again, the neighbours whose union has the lowest rank, the first of equals. */
+  /**
+   * Merges, again and again, the neighbours whose union has the lowest rank, the first of equals.
+   */
   private static TokenIds merged(String piece, Map<ByteBuffer, Integer> ranks) {
     byte[] bytes = piece.getBytes(StandardCharsets.UTF_8);
     List<Integer> cuts = IntStream.rangeClosed(0, bytes.length).boxed().collect(toList());
@@ -151,7 +153,8 @@ class TokenizerTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"a", " ", "\n", "7", "🎉", "\u0301", "aB", "A b", "漢", "<|im_end|>", "-\n"})
+  @ValueSource(
+      strings = {"a", " ", "\n", "7", "🎉", "\u0301", "aB", "A b", "漢", "<|im_end|>", "-\n"})
   void aMillionRepetitionsAreEncodedOnASmallStack(String unit) throws Exception {
     String text = unit.repeat(1_000_000 / unit.length());
     CompletableFuture<String> decoded = new CompletableFuture<>();
@@ -229,6 +232,10 @@ class TokenizerTest {
   void contractionsIgnoreCaseAsUnicodeDoes() {
     assertEquals(
         List.of("a'\u017F", "b", " B'LL", "'Sx"),
-        SplitPattern.PATTERN.matcher("a'\u017Fb B'LL'Sx").results().map(MatchResult::group).toList());
+        SplitPattern.PATTERN
+            .matcher("a'\u017Fb B'LL'Sx")
+            .results()
+            .map(MatchResult::group)
+            .toList());
   }
 }

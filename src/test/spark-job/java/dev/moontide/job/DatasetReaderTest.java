@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.job;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -30,7 +41,8 @@ class DatasetReaderTest extends LocalSession {
 
   @Test
   void aMalformedJsonLineIsARowOfNullsThatHoldsIt() throws Exception {
-    Path file = write("bad.jsonl", "{\"a\": 1, \"text\": \"x\"}\n{\"a\": 2, \"text\": \"y\n{\"a\":3}\n");
+    Path file =
+        write("bad.jsonl", "{\"a\": 1, \"text\": \"x\"}\n{\"a\": 2, \"text\": \"y\n{\"a\":3}\n");
     List<Row> rows = read(file.toString()).orderBy("a").collectAsList();
     assertEquals(3, rows.size());
     Row malformed = rows.get(0);
@@ -65,8 +77,7 @@ class DatasetReaderTest extends LocalSession {
     assertTrue(rows.get(0).isNullAt(0));
     assertEquals("007", rows.get(1).getAs("id"));
     assertEquals("two\nlines", rows.get(1).getAs("text"));
-    assertEquals(
-        "a \"quoted\" word, a comma and \\ a backslash", rows.get(2).getAs("text"));
+    assertEquals("a \"quoted\" word, a comma and \\ a backslash", rows.get(2).getAs("text"));
   }
 
   @Test
@@ -82,7 +93,8 @@ class DatasetReaderTest extends LocalSession {
   @Test
   void textFilesHaveAColumnText() throws Exception {
     Path file = write("lines.txt", "one\ntwo\n");
-    assertEquals(List.of("one", "two"), texts(read(file.toString()).select("text").orderBy("text")));
+    assertEquals(
+        List.of("one", "two"), texts(read(file.toString()).select("text").orderBy("text")));
   }
 
   @Test
@@ -103,7 +115,12 @@ class DatasetReaderTest extends LocalSession {
   void parquetAndOrcKeepTheirTypes() {
     for (String format : List.of("parquet", "orc")) {
       String path = folder.resolve("numbers." + format).toString();
-      session().range(10).selectExpr("id", "array(id, id + 1) as ids").write().format(format).save(path);
+      session()
+          .range(10)
+          .selectExpr("id", "array(id, id + 1) as ids")
+          .write()
+          .format(format)
+          .save(path);
       Dataset<Row> rows = read(path);
       assertEquals("bigint,array<bigint>", types(rows));
       assertEquals(10, rows.count());
@@ -180,8 +197,7 @@ class DatasetReaderTest extends LocalSession {
 
   private static String types(Dataset<Row> rows) {
     return String.join(
-        ",",
-        Arrays.stream(rows.schema().fields()).map(f -> f.dataType().catalogString()).toList());
+        ",", Arrays.stream(rows.schema().fields()).map(f -> f.dataType().catalogString()).toList());
   }
 
   private static Path write(String name, String text) throws IOException {
@@ -191,8 +207,7 @@ class DatasetReaderTest extends LocalSession {
   }
 
   private static void compressed(String name, String text) throws IOException {
-    try (OutputStream stream =
-        new GZIPOutputStream(Files.newOutputStream(folder.resolve(name)))) {
+    try (OutputStream stream = new GZIPOutputStream(Files.newOutputStream(folder.resolve(name)))) {
       stream.write(text.getBytes(StandardCharsets.UTF_8));
     }
   }

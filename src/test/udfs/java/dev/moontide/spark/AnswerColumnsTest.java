@@ -49,8 +49,7 @@ class AnswerColumnsTest {
     assertEquals(0.75, row.getDouble(7));
     assertEquals(2, row.getMap(8).numElements());
     assertEquals("good", row.getMap(8).keyArray().getUTF8String(0).toString());
-    assertArrayEquals(
-        new double[] {0.25, 0.75}, row.getMap(8).valueArray().toDoubleArray());
+    assertArrayEquals(new double[] {0.25, 0.75}, row.getMap(8).valueArray().toDoubleArray());
     assertEquals("bad", columns.label());
   }
 
@@ -78,8 +77,7 @@ class AnswerColumnsTest {
   void scoresAreSummedUp() {
     AnswerColumns columns = new AnswerColumns(Task.SCORE);
     columns.fill(result(new Outcome.Scores(FloatList.of(-1f, -2f, -3f))), null);
-    assertArrayEquals(
-        new float[] {-1f, -2f, -3f}, columns.row().getArray(6).toFloatArray());
+    assertArrayEquals(new float[] {-1f, -2f, -3f}, columns.row().getArray(6).toFloatArray());
     assertEquals(-6.0, columns.row().getDouble(7));
     assertEquals(Math.exp(2), columns.row().getDouble(8), 1e-12);
     assertTrue(columns.row().isNullAt(0), "nothing was generated");

@@ -79,7 +79,8 @@ class AnswerRowsTest {
     Stream<Row> rows =
         IntStream.range(0, count)
             .mapToObj(
-                i -> RowFactory.create(i, i % 7 == 3 ? null : i % 11 == 5 ? "!row" + i : "row" + i));
+                i ->
+                    RowFactory.create(i, i % 7 == 3 ? null : i % 11 == 5 ? "!row" + i : "row" + i));
     try (Partition partition = partition(rows, engine)) {
       List<Row> answers = partition.rest();
       Set<Integer> ids = new HashSet<>();
@@ -91,17 +92,24 @@ class AnswerRowsTest {
         previous = id;
         assertTrue(ids.add(id), "row " + id + " left twice");
         if (id % 7 == 3) {
-          assertEquals(RowFactory.create(id, null, null, "error", "no text", null, null, null), row);
+          assertEquals(
+              RowFactory.create(id, null, null, "error", "no text", null, null, null), row);
         } else if (id % 11 == 5) {
           assertEquals(
               RowFactory.create(
-                  id, "!row" + id, null, "error", "an exclamation", ("!row" + id).length(), 1, null),
+                  id,
+                  "!row" + id,
+                  null,
+                  "error",
+                  "an exclamation",
+                  ("!row" + id).length(),
+                  1,
+                  null),
               row);
         } else {
           int length = ("row" + id).length();
           assertEquals(
-              RowFactory.create(
-                  id, "row" + id, "ROW" + id, "length", null, length, 1, length),
+              RowFactory.create(id, "row" + id, "ROW" + id, "length", null, length, 1, length),
               row);
         }
       }
@@ -189,8 +197,7 @@ class AnswerRowsTest {
                   drawn[0] = i + 1;
                   return RowFactory.create(i, "row" + i);
                 });
-    try (Partition partition =
-        partition(rows, new FakeEngine(2, AnswerRowsTest::capitals))) {
+    try (Partition partition = partition(rows, new FakeEngine(2, AnswerRowsTest::capitals))) {
       partition.answers.next();
       assertTrue(drawn[0] <= ArrowBatch.MAX_ROWS + 1, () -> drawn[0] + " rows drawn");
     }
@@ -270,8 +277,7 @@ class AnswerRowsTest {
             broken,
             new FakeEngine(4, AnswerRowsTest::capitals))) {
       assertEquals(
-          "no template",
-          assertThrows(MoontideException.class, partition::rest).getMessage());
+          "no template", assertThrows(MoontideException.class, partition::rest).getMessage());
     }
   }
 

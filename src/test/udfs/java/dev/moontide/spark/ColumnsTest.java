@@ -43,8 +43,7 @@ class ColumnsTest {
 
   private static String error(StructType schema, String... options) {
     MoontideException e =
-        assertThrows(
-            MoontideException.class, () -> Columns.withAnswer(schema, options(options)));
+        assertThrows(MoontideException.class, () -> Columns.withAnswer(schema, options(options)));
     assertEquals(MoontideException.Category.CONFIGURATION, e.category());
     return String.valueOf(e.getMessage());
   }

@@ -51,8 +51,7 @@ class ConversationsTest {
   }
 
   private static String error(StructType schema, Object value) {
-    MoontideException e =
-        assertThrows(MoontideException.class, () -> read(schema, value));
+    MoontideException e = assertThrows(MoontideException.class, () -> read(schema, value));
     assertEquals(MoontideException.Category.ROW, e.category());
     return String.valueOf(e.getMessage());
   }
@@ -79,8 +78,7 @@ class ConversationsTest {
     Row first = RowFactory.create("s", 1.0, null, "system");
     Row second = RowFactory.create("hello", null, "Ann", "user");
     assertEquals(
-        List.of(
-            ChatMessage.of("system", "s"), new ChatMessage("user", "hello", "Ann", null)),
+        List.of(ChatMessage.of("system", "s"), new ChatMessage("user", "hello", "Ann", null)),
         read(STRUCTS, List.of(first, second)));
     assertEquals(
         "column m: message 1 has null: it should be a message",

@@ -83,8 +83,7 @@ class JobOptionsTest {
   }
 
   private static String error(Map<String, String> options) {
-    MoontideException e =
-        assertThrows(MoontideException.class, () -> JobOptions.fromMap(options));
+    MoontideException e = assertThrows(MoontideException.class, () -> JobOptions.fromMap(options));
     assertEquals(MoontideException.Category.CONFIGURATION, e.category());
     return String.valueOf(e.getMessage());
   }
@@ -141,7 +140,8 @@ class JobOptionsTest {
   @Test
   void theOtherNamesAreReadToo() {
     assertEquals(
-        new Source.Text("t"), JobOptions.fromMap(Map.of("model", "m", "text-column", "t")).prompt().source());
+        new Source.Text("t"),
+        JobOptions.fromMap(Map.of("model", "m", "text-column", "t")).prompt().source());
     assertEquals(
         new Source.Messages("t"),
         JobOptions.fromMap(Map.of("model", "m", "messages-column", "t")).prompt().source());
@@ -149,11 +149,12 @@ class JobOptionsTest {
         new Source.Ids("t"),
         JobOptions.fromMap(Map.of("model", "m", "ids-column", "t")).prompt().source());
     assertEquals(
-        Mode.RAW, JobOptions.fromMap(Map.of("model", "m", "prompt", "p", "raw", "")).prompt().mode());
+        Mode.RAW,
+        JobOptions.fromMap(Map.of("model", "m", "prompt", "p", "raw", "")).prompt().mode());
+    assertEquals(new ChoiceOptions.Source.Column("c"), choices("choices-column", "c"));
     assertEquals(
-        new ChoiceOptions.Source.Column("c"), choices("choices-column", "c"));
-    assertEquals(
-        new ChoiceOptions.Source.Fixed(List.of("a,b", "c")), choices("choices", "[\"a,b\", \"c\"]"));
+        new ChoiceOptions.Source.Fixed(List.of("a,b", "c")),
+        choices("choices", "[\"a,b\", \"c\"]"));
   }
 
   private static ChoiceOptions.Source choices(String name, String value) {
@@ -225,8 +226,7 @@ class JobOptionsTest {
             + " messages-column, ids-column",
         error(Map.of("model", "m")));
     assertEquals(
-        "maxTokens is given twice: remove one",
-        error(orderedPair("max-tokens", "maxTokens")));
+        "maxTokens is given twice: remove one", error(orderedPair("max-tokens", "maxTokens")));
   }
 
   private static Map<String, String> orderedPair(String first, String second) {

@@ -11,8 +11,8 @@
  */
 package dev.moontide.spark;
 
-import dev.moontide.engine.ResultStream;
 import dev.moontide.api.GenerationRequest;
+import dev.moontide.engine.ResultStream;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;

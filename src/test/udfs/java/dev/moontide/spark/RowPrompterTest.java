@@ -103,8 +103,7 @@ class RowPrompterTest {
         "⟨user⟩user⟨middle⟩" + evil + "⟨end⟩⟨assistant⟩assistant⟨middle⟩",
         prompt(row(evil), "prompt", "{{ text }}"));
     assertEquals(evil, prompt(row(evil), "text-column", "text", "raw", "true"));
-    assertEquals(
-        "⟨BOS⟩" + evil, prompt(row(evil), "prompt", "[BOS]{{ text }}", "raw", "true"));
+    assertEquals("⟨BOS⟩" + evil, prompt(row(evil), "prompt", "[BOS]{{ text }}", "raw", "true"));
   }
 
   @Test
@@ -136,8 +135,7 @@ class RowPrompterTest {
   @Test
   void aBadRowSaysWhatIsWrongWithIt() {
     Row nulls = RowFactory.create(null, null, null, null, null, null);
-    assertEquals(
-        "column text is null: a text is needed", error(nulls, "text-column", "text"));
+    assertEquals("column text is null: a text is needed", error(nulls, "text-column", "text"));
     assertTrue(error(nulls, "prompt", "a {{ text }}").contains("text"));
     assertEquals("column ids is null: an array is needed", error(nulls, "ids-column", "ids"));
     assertEquals(
@@ -191,8 +189,7 @@ class RowPrompterTest {
     assertSame(
         choose("choices-column", "options").choices(),
         choose("choices-column", "options").choices());
-    assertSame(
-        choose("choices-column", "options").choices(), choose("labels", "yes,no").choices());
+    assertSame(choose("choices-column", "options").choices(), choose("labels", "yes,no").choices());
   }
 
   private static Objective.Choose choose(String... options) {
@@ -373,8 +370,7 @@ class RowPrompterTest {
   void aCheckpointWithoutATokenizerTakesIdsAlone() {
     Path bare =
         Path.of(
-            System.getProperty("moontide.root"),
-            "src/test/gpu-engine/resources/models/micro-k2");
+            System.getProperty("moontide.root"), "src/test/gpu-engine/resources/models/micro-k2");
     CheckpointText checkpoint = CheckpointText.of(bare);
     JobOptions ids = JobOptions.fromMap(Map.of("model", "m", "ids-column", "ids"));
     RowPrompter prompter = new RowPrompter(ids, SCHEMA, checkpoint, 100);
@@ -383,8 +379,7 @@ class RowPrompterTest {
         ArrowRow.with(SCHEMA, row(""), arrow -> prompter.request(0, arrow)).prompt());
     JobOptions text = JobOptions.fromMap(Map.of("model", "m", "text-column", "text"));
     MoontideException e =
-        assertThrows(
-            MoontideException.class, () -> new RowPrompter(text, SCHEMA, checkpoint, 100));
+        assertThrows(MoontideException.class, () -> new RowPrompter(text, SCHEMA, checkpoint, 100));
     assertEquals(MoontideException.Category.CHECKPOINT, e.category());
     assertTrue(String.valueOf(e.getMessage()).contains("has no tokenizer"), e.getMessage());
   }

@@ -1,0 +1,81 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+// The Hopper kernels against float64 on odd shapes with poisoned memory, their bits across tiles, positions and
+// batch sizes, and their times on Kimi-K2's dimensions against the card's copy rate of the same run.
+//
+//   nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -o kernels benchmarks/h200/kernels.cu
+//   ./kernels [--host-only | --check | --time]
+#include "products.cuh"
+#include "timings.cuh"
+
+/** What holds of the layouts without a device. */
+void check_layouts() {
+  using namespace moontide;
+  bool ok = true;
+  for (int rows : {8, 24, 200}) {
+    std::vector<int> seen(static_cast<size_t>(3) * rows * kRowBytes, 0);
+    for (int row = 0; row < rows; row++) {
+      for (int byte = 0; byte < 3 * kRowBytes; byte++) {
+        int64_t at = panel_offset(row, byte, rows);
+        seen[at]++;
+        // Eight rows of a K block are one piece, and the image depends on the row within them alone.
+        int64_t piece = (static_cast<int64_t>(byte / kRowBytes) * rows + row / 8 * 8) * kRowBytes;
+        ok = ok && at - piece == image_offset(row % 8, byte % kRowBytes);
+      }
+    }
+    ok = ok && std::all_of(seen.begin(), seen.end(), [](int n) { return n == 1; });
+  }
+  expect(ok, "panels: every byte once, eight rows of a K block in one piece");
+  std::vector<int> seen(static_cast<size_t>(2) * 3 * kTileBytes, 0);
+  for (int row = 0; row < 256; row++) {
+    for (int byte = 0; byte < 3 * kRowBytes; byte++) {
+      seen[weight_offset(row, byte, 3)]++;
+    }
+  }
+  ok = std::all_of(seen.begin(), seen.end(), [](int n) { return n == 1; });
+  ok = ok && weight_offset(0, 128, 3) == kTileBytes && weight_offset(128, 0, 3) == 3 * kTileBytes;
+  expect(ok, "weights: every byte once, tiles by row tile then K block");
+  std::vector<int> page(kPageBytes / 2, 0);
+  for (int row = 0; row < 64; row++) {
+    for (int column = 0; column < 576; column++) {
+      page[page_offset(row, column) / 2]++;
+    }
+  }
+  expect(std::all_of(page.begin(), page.end(), [](int n) { return n == 1; }), "pages: every number once");
+}
+
+int main(int count, char** arguments) {
+  std::string mode = count > 1 ? arguments[1] : "";
+  check_layouts();
+  if (mode == "--host-only") {
+    return failures > 0;
+  }
+  cudaDeviceProp device;
+  CUDA(cudaGetDeviceProperties(&device, 0));
+  std::printf("%s, %d multiprocessors, L2 %d MB\n", device.name, device.multiProcessorCount,
+              device.l2CacheSize >> 20);
+  if (mode != "--time") {
+    check_linear(7, 72, 1, 1, 1);
+    check_linear(258, 200, 70, 2, 2);
+    check_linear(2112, 7168, 33, 4, 3);
+    check_linear(512, 1536, 300, 1, 4);
+    check_experts(7, 200, 136, 3, 1, 5);
+    check_experts(7, 200, 136, 3, 700, 6);
+    check_experts(5, 512, 256, 2, 130, 7);
+    check_experts(4, 7168, 512, 2, 64, 8);
+  }
+  if (mode != "--check") {
+    time_all();
+  }
+  std::printf("%d failures\n", failures);
+  return failures > 0;
+}

@@ -14,7 +14,7 @@
 //
 //   nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -o kernels benchmarks/h200/kernels.cu
 //   ./kernels [--host-only | --check | --time]
-#include "products.cuh"
+#include "attention.cuh"
 #include "timings.cuh"
 
 /** What holds of the layouts without a device. */
@@ -63,6 +63,7 @@ int main(int count, char** arguments) {
   CUDA(cudaGetDeviceProperties(&device, 0));
   std::printf("%s, %d multiprocessors, L2 %d MB\n", device.name, device.multiProcessorCount,
               device.l2CacheSize >> 20);
+  allow_attention();
   if (mode != "--time") {
     check_linear(7, 72, 1, 1, 1);
     check_linear(258, 200, 70, 2, 2);
@@ -72,6 +73,20 @@ int main(int count, char** arguments) {
     check_experts(7, 200, 136, 3, 700, 6);
     check_experts(5, 512, 256, 2, 130, 7);
     check_experts(4, 7168, 512, 2, 64, 8);
+    check_bf16(7, 72, 1, 1, false, 11);
+    check_bf16(1000, 200, 130, 1, false, 12);
+    check_bf16(384, 7168, 70, 8, true, 13);
+    check_rows(1, 72, 1, 14);
+    check_rows(37, 1536, 4, 15);
+    check_rows(5, 7168, 2, 16);
+    check_heads(1, 64, 17);
+    check_heads(131, 5, 18);
+    check_heads(9, 100, 19);
+    check_attention({1}, 64, 20);
+    check_attention({1, 63, 64, 65, 127, 128, 129, 192, 193, 700}, 64, 21);
+    check_attention({1023, 1024, 1025, 1, 2500, 3100, 40}, 64, 22);
+    check_attention({300, 1100}, 5, 23);
+    check_attention({300, 1100, 17}, 100, 24);
   }
   if (mode != "--check") {
     time_all();

@@ -12,7 +12,7 @@
 // Times on Kimi-K2's dimensions: 384 experts of 2048, hidden 7168, 8 a token.
 #pragma once
 
-#include "products.cuh"
+#include "attention.cuh"
 
 /** Rate of a device-to-device copy, bytes read plus written, in GB/s. */
 inline double copy_rate() {
@@ -151,8 +151,128 @@ inline void time_experts(double copy) {
   }
 }
 
+/** Attention of `sequences` equal ones: their last `queries` tokens over `context` entries. */
+inline void time_attention(const char* name, int sequences, int queries, int context, double copy) {
+  int rows = sequences * queries, perSequence = (context + 63) / 64, sms = multiprocessors();
+  Buffer<__nv_bfloat16> cache(static_cast<size_t>(sequences) * perSequence * moontide::kPageBytes / 2);
+  Buffer<__nv_bfloat16> q(static_cast<size_t>(rows) * moontide::kPageBytes / 2);
+  fill_bf16<<<4096, 256>>>(cache.data, cache.size, 1, 1.f);
+  fill_bf16<<<4096, 256>>>(q.data, q.size, 2, 0.3f);
+  std::vector<int> pages(static_cast<size_t>(sequences) * perSequence), start(rows), length(rows);
+  double entries = 0, read = 0, pieces = 0;
+  for (size_t i = 0; i < pages.size(); i++) {
+    pages[i] = static_cast<int>(i);
+  }
+  for (int r = 0; r < rows; r++) {
+    start[r] = r / queries * perSequence;
+    length[r] = context - queries + r % queries + 1;
+    entries += length[r];
+    pieces += (length[r] + 1023) / 1024;
+  }
+  read = 1.0 * sequences * perSequence * moontide::kPageBytes + rows * (moontide::kPageBytes + 65536.0);
+  int capacity = (rows + 7) / 8 * 8;
+  Buffer<int> table(pages), starts(start), lengths(length), itemCount(1), firstItem(rows);
+  Buffer<moontide::attention::Item> items(static_cast<size_t>(pieces));
+  bool byPiece = rows < 4 * sms;
+  Buffer<float> partial(byPiece ? static_cast<size_t>(pieces) * moontide::attention::kPartialFloats : 1),
+      scratch(static_cast<size_t>(sms) * moontide::attention::kPartialFloats);
+  Buffer<uint8_t> out(static_cast<size_t>(64) * 8 * capacity * 128);
+  const uint8_t* qb = reinterpret_cast<uint8_t*>(q.data);
+  const uint8_t* kb = reinterpret_cast<uint8_t*>(cache.data);
+  double us = time_us([&](int) {
+    if (byPiece) {
+      attend_plan<<<1, 1024>>>(lengths.data, rows, items.data, itemCount.data, firstItem.data);
+      attend<<<sms, 384, kAttendShared>>>(qb, kb, table.data, starts.data, lengths.data, rows, 64, 0.19f, items.data,
+                                          itemCount.data, partial.data, nullptr, out.data, capacity);
+      attend_merge<<<dim3(rows, 1), 256>>>(lengths.data, firstItem.data, rows, 64, partial.data, out.data, capacity);
+    } else {
+      attend<<<sms, 384, kAttendShared>>>(qb, kb, table.data, starts.data, lengths.data, rows, 64, 0.19f, nullptr, nullptr,
+                                          nullptr, scratch.data, out.data, capacity);
+    }
+  }, 5, 2);
+  report(name, rows, us, read, entries * 64 * 2 * (576 + 512), copy);
+}
+
+/** The bf16 products and the kernels between products. */
+inline void time_rest(double copy) {
+  int sms = multiprocessors();
+  for (int rows : {256, 16384}) {
+    int capacity = rows, heads = 64;
+    Buffer<__nv_bfloat16> q(static_cast<size_t>(rows) * 12288), nope(static_cast<size_t>(rows) * 8192), w(size_t{64} * 8 * 8192),
+        queries(static_cast<size_t>(rows) * moontide::kPageBytes / 2), latent(static_cast<size_t>(rows) * 32768);
+    fill_bf16<<<1024, 256>>>(q.data, q.size, 1, 1.f);
+    fill_bf16<<<1024, 256>>>(nope.data, nope.size, 2, 1.f);
+    fill_bf16<<<1024, 256>>>(w.data, w.size, 3, 0.05f);
+    fill_bf16<<<1024, 256>>>(latent.data, latent.size, 4, 1.f);
+    std::vector<float2> turn(4096 * 32, float2{0.6f, 0.8f});
+    std::vector<int> position(rows), slot(rows);
+    for (int r = 0; r < rows; r++) {
+      position[r] = r % 4096;
+      slot[r] = r;
+    }
+    Buffer<float2> turns(turn);
+    Buffer<int> positions(position), slots(slot);
+    Fp8Panel values(rows, capacity, 8192), normed(rows, capacity, 7168);
+    Buffer<float> x(static_cast<size_t>(rows) * 7168), parts(static_cast<size_t>(4) * rows * 2112), gain(std::vector<float>(7168, 1.f));
+    fill_float<<<1024, 256>>>(x.data, x.size, 5, 1.f, 0.f);
+    fill_float<<<1024, 256>>>(parts.data, parts.size, 6, 1.f, 0.f);
+    Buffer<uint8_t> cache(static_cast<size_t>((rows + 63) / 64) * moontide::kPageBytes), high(size_t{2} * rows * 7168 * 2);
+    uint8_t* images = reinterpret_cast<uint8_t*>(queries.data);
+    report("norm 7168, FP8 and high, low", rows, time_us([&](int) {
+      rms_norm<<<rows, 256, 7168 * 4>>>(x.data, 7168, nullptr, 0, 0, 0, 7168, gain.data, 1e-6f, nullptr, normed.bytes.data,
+          normed.scales.data, high.data, high.data + size_t(rows) * 7168 * 2, capacity);
+    }), rows * 7168.0 * 9, 0, copy);
+    report("norm q_a 1536 of 4 parts", rows, time_us([&](int) {
+      rms_norm<<<rows, 256, 1536 * 4>>>(nullptr, 0, parts.data, 4, rows * 2112ll, 2112, 1536, gain.data, 1e-6f, nullptr,
+          normed.bytes.data, normed.scales.data, nullptr, nullptr, capacity);
+    }), rows * 1536.0 * 17, 0, copy);
+    report("append latent of 4 parts", rows, time_us([&](int) {
+      append_latent<<<rows, 128>>>(parts.data, 4, rows * 2112ll, 2112, 1536, gain.data, 1e-6f, turns.data, positions.data, slots.data, cache.data);
+    }), rows * 576.0 * 18, 0, copy);
+    report("prepare queries", rows, time_us([&](int) {
+      prepare_queries<<<rows, 256>>>(q.data, 12288, turns.data, positions.data, heads, reinterpret_cast<uint8_t*>(nope.data), capacity, images);
+    }), rows * 12288.0 * 4, 0, copy);
+    report("query_absorb", rows, time_us([&](int) {
+      query_absorb<<<sms, 384, kBf16Shared>>>(reinterpret_cast<uint8_t*>(nope.data), capacity, rows, reinterpret_cast<uint8_t*>(w.data), heads, images);
+    }), rows * (16384.0 + 65536) + 8388608, rows * 64.0 * 2 * 512 * 128, copy);
+    report("value_up", rows, time_us([&](int) {
+      value_up<<<sms, 384, kValueUpShared>>>(reinterpret_cast<uint8_t*>(latent.data), capacity, rows, reinterpret_cast<uint8_t*>(w.data), heads,
+          values.bytes.data, values.scales.data, capacity);
+    }), rows * (65536.0 + 8192) + 8388608, rows * 64.0 * 2 * 512 * 128, copy);
+  }
+  Buffer<__nv_bfloat16> head(size_t{163840} * 7168);
+  fill_bf16<<<4096, 256>>>(head.data, head.size, 7, 0.05f);
+  for (int rows : {16, 256}) {
+    Buffer<__nv_bfloat16> a(static_cast<size_t>(rows) * 7168);
+    fill_bf16<<<1024, 256>>>(a.data, a.size, 8, 1.f);
+    Buffer<float> out(static_cast<size_t>(rows) * 163840);
+    report("lm_head", rows, time_us([&](int) {
+      linear_bf16<<<sms, 384, kBf16Shared>>>(reinterpret_cast<uint8_t*>(a.data), rows, rows, reinterpret_cast<uint8_t*>(head.data), 112, 112, 1280, 1,
+          out.data, 1, 163840, 163840, rows);
+    }, 5, 2), 163840.0 * 7168 * 2 + rows * 163840.0 * 4, rows * 2.0 * 163840 * 7168, copy);
+  }
+  for (int rows : {256, 16384}) {
+    Buffer<__nv_bfloat16> a(static_cast<size_t>(rows) * 7168 * 2);
+    fill_bf16<<<1024, 256>>>(a.data, a.size, 8, 1.f);
+    Buffer<float> out(static_cast<size_t>(8) * rows * 384);
+    report("router, high and low, 8 parts", rows, time_us([&](int) {
+      linear_bf16<<<sms, 384, kBf16Shared>>>(reinterpret_cast<uint8_t*>(a.data), rows, rows, reinterpret_cast<uint8_t*>(head.data), 224, 112, 4, 8,
+          out.data, 1, 384, 384, rows);
+    }), 384.0 * 7168 * 2 + rows * (7168.0 * 4 + 8 * 384 * 4), rows * 4.0 * 384 * 7168, copy);
+  }
+}
+
 inline void time_all() {
   double copy = copy_rate();
   std::printf("device copy %.0f GB/s (read + written)\n", copy);
+  time_attention("decode attention, context 512", 256, 1, 512, copy);
+  time_attention("decode attention, context 4096", 256, 1, 4096, copy);
+  time_attention("decode attention, context 4096", 64, 1, 4096, copy);
+  time_attention("decode attention, context 4096", 1, 1, 4096, copy);
+  time_attention("prefill attention, 64 x 256", 64, 256, 256, copy);
+  time_attention("prefill attention, 16 x 1024", 16, 1024, 1024, copy);
+  time_attention("prefill attention, 8 x 2048", 8, 2048, 2048, copy);
+  time_attention("prefill attention, 1 x 8192", 1, 8192, 8192, copy);
+  time_rest(copy);
   time_experts(copy);
 }

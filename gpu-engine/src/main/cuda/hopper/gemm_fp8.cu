@@ -35,18 +35,15 @@
 //   kBlocks     ⌈K / 128⌉
 //   featureTiles  row tiles of w for one expert, even
 // Rows outside the tiles are neither read nor written (scales are read in whole groups of four rows).
-#include <cuda_bf16.h>
-
 #include "layout.cuh"
 #include "ptx.cuh"
 #include "quantise.cuh"
+#include "ring.cuh"
+#include "store.cuh"
 #include "wgmma.cuh"
 
 namespace moontide {
 namespace fp8 {
-
-constexpr int kMathThreads = 256;
-constexpr int kLimit = 227 * 1024;
 
 /**
  * Shared memory of a kernel whose tile is Rows rows of activations × Pair weight tiles.
@@ -129,20 +126,6 @@ struct Operands {
   const float* wScale;
   int kBlocks;
   int featureTiles;
-};
-
-/** A position in the ring of stages. */
-struct Ring {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  template <int Stages>
-  __device__ __forceinline__ void next() {
-    if (++stage == Stages) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
 };
 
 /** One lane: streams the stages of every tile of this block, running ahead across tiles. */
@@ -410,11 +393,6 @@ __device__ __forceinline__ Schedule schedule_of(
   return {tiles, rowTiles, rows, tileRows, features, splits, kBlocks};
 }
 
-/** Dynamic shared memory from its first multiple of 1,024. */
-__device__ __forceinline__ char* aligned_shared(char* raw) {
-  return raw + ((1024 - (shared_address(raw) & 1023)) & 1023);
-}
-
 /**
  * gate‖up with SwiGLU and quantisation. A weight tile pair is (gate tile f, up tile f): `featureTiles` counts
  * both. `out` panel: K block f is features 128f to 128f + 127 of the product, `outScale` its scales.
@@ -525,37 +503,18 @@ struct GateUp {
   }
 };
 
-/** What `linear` does with its sums. */
-enum Store { kBf16 = 0, kFloat = 1, kAdd = 2 };
-
-/**
- * Plain product of `columns` features. `store` 0: bf16 out[row · stride + feature]; 1: float32
- * out[(split · outRows + row) · stride + feature]; 2: float32 out[row · stride + feature] += sum.
- */
+/** Plain product, stored as RowStore says. */
 template <int Rows>
 struct Linear {
   // With weights as M a block takes one tile, so that few rows still make many blocks.
   static constexpr int kPair = Rows < 128 ? 1 : 2;
   using S = Shape<Rows, kPair, 0>;
 
-  void* out;
-  int store;
-  int columns;
-  int64_t stride;
-  int64_t outRows;
-
-  __device__ __forceinline__ void one(int64_t at, float x) const {
-    if (store == kBf16) {
-      static_cast<__nv_bfloat16*>(out)[at] = __float2bfloat16_rn(x);
-    } else {
-      float* to = static_cast<float*>(out) + at;
-      *to = store == kAdd ? *to + x : x;
-    }
-  }
+  RowStore to;
 
   __device__ __forceinline__ void operator()(
       float (&acc)[kPair][Rows / 2], const Work& work, int group, int warp, int lane) const {
-    int64_t first = store == kFloat ? work.split * outRows + work.row : work.row;
+    int64_t first = to.first(work.split, work.row);
     if constexpr (S::kSwapped) {
       int feature = work.feature * 128 + group * 64 + warp * 16 + lane / 4;
 #pragma unroll
@@ -564,8 +523,8 @@ struct Linear {
         for (int i = 0; i < 4; i++) {
           int row = 8 * j + 2 * (lane & 3) + (i & 1);
           int f = feature + 8 * (i / 2);
-          if (row < work.rows && f < columns) {
-            one((first + row) * stride + f, acc[0][4 * j + i]);
+          if (row < work.rows && f < to.columns) {
+            to.one((first + row) * to.stride + f, acc[0][4 * j + i]);
           }
         }
       }
@@ -573,81 +532,10 @@ struct Linear {
       int row = group * 64 + warp * 16 + lane / 4;
 #pragma unroll
       for (int p = 0; p < kPair; p++) {
-        int feature = (work.feature * kPair + p) * 128;
-        if (store == kBf16) {
-          store_bf16(acc[p], first, row, feature, work.rows, lane);
-        } else {
-#pragma unroll
-          for (int half = 0; half < 2; half++) {
-            bool inside = row + 8 * half < work.rows;
-            int64_t to = (first + row + 8 * half) * stride;
-#pragma unroll
-            for (int j = 0; j < 16; j++) {
-              int f = feature + 8 * j + 2 * (lane & 3);
-              if (inside) {
-                two(to, f, acc[p][4 * j + 2 * half], acc[p][4 * j + 2 * half + 1]);
-              }
-            }
-          }
-        }
+        to.warp_tile(acc[p], first + row, (work.feature * kPair + p) * 128, row < work.rows,
+                     row + 8 < work.rows, lane);
       }
     }
-  }
-
-  __device__ __forceinline__ void two(int64_t row, int feature, float low, float high) const {
-    if (stride % 2 == 0 && feature + 1 < columns) {
-      float2* to = reinterpret_cast<float2*>(static_cast<float*>(out) + row + feature);
-      if (store == kAdd) {
-        float2 old = *to;
-        low += old.x;
-        high += old.y;
-      }
-      *to = {low, high};
-    } else {
-      if (feature < columns) {
-        one(row + feature, low);
-      }
-      if (feature + 1 < columns) {
-        one(row + feature + 1, high);
-      }
-    }
-  }
-
-  /** Neighbouring lanes swap halves, so that four lanes write 32 bytes of a row at once. */
-  __device__ __forceinline__ void store_bf16(
-      const float (&acc)[64], int64_t first, int row, int feature, int rows, int lane) const {
-    bool odd = lane & 1;
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      __nv_bfloat16* to =
-          static_cast<__nv_bfloat16*>(out) + (first + row + 8 * half) * stride;
-#pragma unroll
-      for (int j = 0; j < 16; j += 2) {
-        uint32_t even2 = pack(acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]);
-        uint32_t odd2 = pack(acc[4 * j + 4 + 2 * half], acc[4 * j + 5 + 2 * half]);
-        uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? even2 : odd2, 1);
-        uint32_t low = odd ? other : even2;
-        uint32_t high = odd ? odd2 : other;
-        int f = feature + 8 * (j + odd) + 2 * (lane & 2);
-        if (row + 8 * half < rows) {
-          if (stride % 4 == 0 && f + 3 < columns) {
-            *reinterpret_cast<uint2*>(to + f) = {low, high};
-          } else {
-            uint16_t* one = reinterpret_cast<uint16_t*>(to + f);
-            for (int i = 0; i < 4; i++) {
-              if (f + i < columns) {
-                one[i] = static_cast<uint16_t>((i < 2 ? low : high) >> (16 * (i & 1)));
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-
-  static __device__ __forceinline__ uint32_t pack(float low, float high) {
-    __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<uint32_t*>(&both);
   }
 };
 
@@ -663,7 +551,7 @@ struct Linear {
       uint8_t* out, float* outScale, int outRows) {                                                    \
     extern __shared__ __align__(16) char raw[];                                                        \
     using namespace moontide::fp8;                                                                     \
-    char* base = aligned_shared(raw);                                                                  \
+    char* base = moontide::aligned_shared(raw);                                                                  \
     Operands operands = {a, aScale, aRows, w, wScale, kBlocks, featureTiles};                          \
     Schedule schedule = schedule_of(tiles, tileCount, rows, R, featureTiles / 2, 1, kBlocks);          \
     run<GateUp<R>::S, R, 2>(operands, schedule, base, GateUp<R>{base, out, outScale, outRows});        \
@@ -672,6 +560,8 @@ struct Linear {
 // linear_R(a, aScale, aRows, w, wScale, tiles, tileCount, rows, kBlocks, featureTiles, splits, out, store,
 //          columns, stride, outRows)
 //   splits: pieces of K, each its own sum (store 1 only, else 1); a property of the weight, never of the rows.
+//   store 0: bf16 out[row · stride + feature]; 1: float32 out[(split · outRows + row) · stride + feature];
+//   2: float32 out[row · stride + feature] += sum. Features from `columns` on are not stored.
 #define MOONTIDE_LINEAR(R)                                                                             \
   extern "C" __global__ void __launch_bounds__(384, 1) linear_##R(                                     \
       const uint8_t* a, const float* aScale, int aRows, const uint8_t* w, const float* wScale,         \
@@ -679,12 +569,12 @@ struct Linear {
       int splits, void* out, int store, int columns, int stride, int outRows) {                        \
     extern __shared__ __align__(16) char raw[];                                                        \
     using namespace moontide::fp8;                                                                     \
-    char* base = aligned_shared(raw);                                                                  \
+    char* base = moontide::aligned_shared(raw);                                                                  \
     Operands operands = {a, aScale, aRows, w, wScale, kBlocks, featureTiles};                          \
     Schedule schedule =                                                                                \
         schedule_of(tiles, tileCount, rows, R, featureTiles / Linear<R>::kPair, splits, kBlocks);      \
     run<Linear<R>::S, R, Linear<R>::kPair>(operands, schedule, base,                                   \
-                                           Linear<R>{out, store, columns, stride, outRows});           \
+                                           Linear<R>{{out, store, columns, stride, outRows}});           \
   }
 
 MOONTIDE_GATE_UP(16)

@@ -13,17 +13,21 @@
 #pragma once
 
 #include "../../gpu-engine/src/main/cuda/hopper/attention.cu"
+#include "../../gpu-engine/src/main/cuda/hopper/attention_prompt.cu"
 #include "../../gpu-engine/src/main/cuda/hopper/gemm_bf16.cu"
 #include "../../gpu-engine/src/main/cuda/hopper/rows.cu"
 #include "products.cuh"
 
 constexpr int kAttendShared = 223440;
+constexpr int kPromptShared = 214080;
 constexpr int kBf16Shared = 197696;
 constexpr int kValueUpShared = 197728;
 
 inline void allow_attention() {
   allow_shared(attend, kAttendShared);
+  allow_shared(attend_prompt, kPromptShared);
   allow_shared(linear_bf16, kBf16Shared);
+  allow_shared(expand_latent, kBf16Shared);
   allow_shared(query_absorb, kBf16Shared);
   allow_shared(value_up, kValueUpShared);
 }
@@ -294,12 +298,12 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
   Buffer<int> positions(position);
   Buffer<float2> turns(turn);
   Buffer<uint8_t> nope(static_cast<size_t>(heads) * 2 * capacity * 128), queries(static_cast<size_t>(rows) * images * moontide::kPageBytes);
-  Buffer<uint8_t> uk(static_cast<size_t>(heads) * 8 * 16384), uv(static_cast<size_t>(heads) * 8 * 16384);
+  Buffer<uint8_t> uk(static_cast<size_t>(heads) * 8 * 16384), up(static_cast<size_t>(heads) * 16 * 16384);
   for (int h = 0; h < heads; h++) {
     const uint16_t* from = kvb.data + static_cast<size_t>(h) * 256 * 512;
     retile_bf16<<<dim3(2, 4), 256>>>(from, 1, 512, 512, 128, uk.data, 2, h * 4, 1);
-    retile_bf16<<<dim3(8, 1), 256>>>(from + 128 * 512, 512, 1, 128, 512, uv.data, 8, h, 1);
   }
+  retile_bf16<<<dim3(8, 2 * heads), 256>>>(kvb.data, 512, 1, heads * 256, 512, up.data, 8, 0, 1);
   prepare_queries<<<rows, 256>>>(reinterpret_cast<__nv_bfloat16*>(qb.data), stride, turns.data, positions.data, heads,
                                  nope.data, capacity, queries.data);
   query_absorb<<<multiprocessors(), 384, kBf16Shared>>>(nope.data, capacity, rows, uk.data, heads, queries.data);
@@ -353,9 +357,9 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
   }
   Buffer<uint8_t> a(panel), out16(static_cast<size_t>(heads) * 2 * capacity * 128);
   Fp8Panel out8(rows, capacity, heads * 128);
-  value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, uv.data, heads, out8.bytes.data,
+  value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, up.data, heads, out8.bytes.data,
                                                        out8.scales.data, capacity);
-  value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, uv.data, heads, out16.data, nullptr, capacity);
+  value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, up.data, heads, out16.data, nullptr, capacity);
   CUDA(cudaGetLastError());
   std::vector<uint8_t> bytes16 = out16.read();
   std::vector<float> v8 = out8.values(), got8, got16;
@@ -378,6 +382,186 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
   }
   double e16 = error(got16, want), e8 = error(got8, want);
   expect(e16 < 2.5e-3 && e8 < 3e-2, "values, %d rows, %d heads: bf16 %.2e, FP8 %.2e", rows, heads, e16, e8);
+}
+
+/** softmax(scale · q·k) · v in float64, one (row, head) a block; k, v by entry and head. */
+__global__ void reference_prompt(
+    const float* q, const float* k, const float* v, const int* firstEntry, const int* length, int heads,
+    double scale, double* out) {
+  extern __shared__ double weights[];
+  __shared__ double total;
+  int row = blockIdx.x, head = blockIdx.y, n = length[row];
+  for (int j = threadIdx.x; j < n; j += blockDim.x) {
+    double s = 0;
+    for (int i = 0; i < 192; i++) {
+      s += static_cast<double>(q[(static_cast<int64_t>(row) * heads + head) * 192 + i]) *
+           k[((firstEntry[row] + j) * static_cast<int64_t>(heads) + head) * 192 + i];
+    }
+    weights[j] = s * scale;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    double m = -INFINITY;
+    for (int j = 0; j < n; j++) {
+      m = fmax(m, weights[j]);
+    }
+    total = 0;
+    for (int j = 0; j < n; j++) {
+      weights[j] = exp(weights[j] - m);
+      total += weights[j];
+    }
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < 128; i += blockDim.x) {
+    double sum = 0;
+    for (int j = 0; j < n; j++) {
+      sum += weights[j] * v[((firstEntry[row] + j) * static_cast<int64_t>(heads) + head) * 128 + i];
+    }
+    out[(static_cast<int64_t>(row) * heads + head) * 128 + i] = sum / total;
+  }
+}
+
+/** Tokens `first` to `first + count` of sequence `sequence`, in a step. */
+struct Chunk {
+  int sequence, first, count;
+};
+
+inline void check_prompt(const std::vector<int>& lengths, int heads, uint64_t seed) {
+  using moontide::prompt::PromptTile;
+  // Sequences in pages of a cache with NaN elsewhere; all of them expanded.
+  std::vector<int> firstPage, firstEntry, pages;
+  int pageCount = 2, entryCount = 0;
+  for (int n : lengths) {
+    pageCount += (n + 63) / 64;
+  }
+  for (int n : lengths) {
+    firstPage.push_back(static_cast<int>(pages.size()));
+    firstEntry.push_back(entryCount);
+    entryCount += n;
+    for (int i = 0; i < n; i += 64) {
+      pages.push_back(pageCount - 1 - static_cast<int>(pages.size()));
+    }
+  }
+  std::vector<float> entries = random_bf16(static_cast<size_t>(entryCount) * 576, seed, 1.f);
+  std::vector<uint8_t> cache(static_cast<size_t>(pageCount) * moontide::kPageBytes, 0xff);
+  std::vector<float> q = random_bf16(static_cast<size_t>(entryCount) * heads * 192, seed + 1, 0.4f), latent;
+  for (size_t s = 0; s < lengths.size(); s++) {
+    for (int j = 0; j < lengths[s]; j++) {
+      for (int c = 0; c < 576; c++) {
+        float x = entries[(static_cast<size_t>(firstEntry[s]) + j) * 576 + c];
+        AttentionProblem::put(&cache[static_cast<size_t>(pages[firstPage[s] + j / 64]) * moontide::kPageBytes], j % 64, c, x);
+        if (c < 512) {
+          latent.push_back(x);
+        }
+      }
+    }
+  }
+  std::vector<float> kvB = random_bf16(static_cast<size_t>(heads) * 256 * 512, seed + 2, 0.05f);
+  Buffer<uint16_t> kvb(to_bits(kvB));
+  Buffer<uint8_t> up(static_cast<size_t>(heads) * 16 * 16384), k(cache);
+  retile_bf16<<<dim3(8, 2 * heads), 256>>>(kvb.data, 512, 1, heads * 256, 512, up.data, 8, 0, 1);
+  Buffer<int> table(pages);
+  int kvRows = static_cast<int>(pages.size()) * 64;
+  Buffer<uint8_t> kv(static_cast<size_t>(heads) * 4 * kvRows * 128);
+  expand_latent<<<multiprocessors(), 384, kBf16Shared>>>(k.data, table.data, static_cast<int>(pages.size()), up.data, heads, kv.data, kvRows);
+  CUDA(cudaGetLastError());
+  std::vector<uint8_t> expanded = kv.read();
+  std::vector<float> all, keys, values;
+  for (size_t s = 0; s < lengths.size(); s++) {
+    for (int j = 0; j < lengths[s]; j++) {
+      for (int h = 0; h < heads; h++) {
+        for (int c = 0; c < 256; c++) {
+          uint16_t b;
+          std::memcpy(&b, &expanded[moontide::panel_offset(firstPage[s] * 64 + j, h * 512 + 2 * c, kvRows)], 2);
+          all.push_back(from_bits(b));
+          (c < 128 ? keys : values).push_back(from_bits(b));
+        }
+        for (int c = 512; c < 576; c++) {
+          keys.push_back(entries[(static_cast<size_t>(firstEntry[s]) + j) * 576 + c]);
+        }
+      }
+    }
+  }
+  double e = error(all, product(latent, kvB, entryCount, heads * 256, 512));
+  expect(e < 2.5e-3, "expanded latents, %d entries, %d heads: %.2e", entryCount, heads, e);
+
+  float scale = 1.8133f / std::sqrt(192.f);
+  auto run = [&](const std::vector<Chunk>& chunks, bool fp8) {
+    std::vector<uint16_t> rows;
+    std::vector<int> length;
+    std::vector<PromptTile> tiles;
+    int row = 0;
+    for (const Chunk& c : chunks) {
+      for (int at = row; at < row + c.count;) {
+        int first = at / 8 * 8, end = std::min(first + 128, row + c.count);
+        tiles.push_back({first, at, end, firstPage[c.sequence], firstPage[c.sequence] * 64, c.first + end - row});
+        at = end;
+      }
+      for (int i = 0; i < c.count; i++) {
+        length.push_back(c.first + i + 1);
+        size_t from = (static_cast<size_t>(firstEntry[c.sequence]) + c.first + i) * heads * 192;
+        for (int x = 0; x < heads * 192; x++) {
+          rows.push_back(bits(q[from + x]));
+        }
+      }
+      row += c.count;
+    }
+    int capacity = (row + 7) / 8 * 8;
+    Buffer<uint16_t> qb(rows);
+    Buffer<float2> still(std::vector<float2>(32, float2{1.f, 0.f}));
+    Buffer<int> lengthBuffer(length), position(std::vector<int>(row, 0));
+    Buffer<PromptTile> tileBuffer(tiles);
+    Buffer<uint8_t> panel(static_cast<size_t>(heads) * 3 * capacity * 128), out16(static_cast<size_t>(heads) * 2 * capacity * 128);
+    Fp8Panel out8(row, capacity, heads * 128);
+    prepare_queries<<<row, 256>>>(reinterpret_cast<__nv_bfloat16*>(qb.data), heads * 192, still.data, position.data, heads, panel.data,
+                                  capacity, nullptr);
+    attend_prompt<<<multiprocessors(), 384, kPromptShared>>>(panel.data, capacity, k.data, table.data, kv.data, kvRows, tileBuffer.data,
+        static_cast<int>(tiles.size()), lengthBuffer.data, heads, scale * 1.44269504f, fp8 ? out8.bytes.data : out16.data,
+        fp8 ? out8.scales.data : nullptr, capacity);
+    CUDA(cudaGetLastError());
+    std::vector<float> result = fp8 ? out8.values() : std::vector<float>();
+    if (!fp8) {
+      std::vector<uint8_t> bytes = out16.read();
+      for (int r = 0; r < row; r++) {
+        for (int c = 0; c < heads * 128; c++) {
+          uint16_t b;
+          std::memcpy(&b, &bytes[moontide::panel_offset(r, 2 * c, capacity)], 2);
+          result.push_back(from_bits(b));
+        }
+      }
+    }
+    return result;
+  };
+  std::vector<Chunk> whole;
+  std::vector<int> first, length;
+  for (size_t s = 0; s < lengths.size(); s++) {
+    whole.push_back({static_cast<int>(s), 0, lengths[s]});
+    for (int j = 0; j < lengths[s]; j++) {
+      first.push_back(firstEntry[s]);
+      length.push_back(j + 1);
+    }
+  }
+  std::vector<float> out = run(whole, false);
+  Buffer<float> qf(q), kf(keys), vf(values);
+  Buffer<int> firsts(first), lengthsBuffer(length);
+  Buffer<double> want(static_cast<size_t>(entryCount) * heads * 128);
+  allow_shared(reference_prompt, 64 * 1024);
+  reference_prompt<<<dim3(entryCount, heads), 256, *std::max_element(lengths.begin(), lengths.end()) * 8>>>(
+      qf.data, kf.data, vf.data, firsts.data, lengthsBuffer.data, heads, scale, want.data);
+  CUDA(cudaGetLastError());
+  double e16 = error(out, want.read()), e8 = error(run(whole, true), want.read());
+  expect(e16 < 5e-3 && e8 < 3e-2, "prompt attention, %d rows, %d heads: bf16 %.2e, FP8 %.2e", entryCount, heads, e16, e8);
+  bool same = true;
+  for (size_t s = 0; s < lengths.size(); s++) {
+    int half = lengths[s] / 2, last = lengths[s] - 1;
+    std::vector<Chunk> chunks = {{static_cast<int>((s + 1) % lengths.size()), 0, 3}, {static_cast<int>(s), half, lengths[s] - half},
+                                 {static_cast<int>(s), last, 1}};
+    std::vector<float> part = run(chunks, false);
+    size_t width = static_cast<size_t>(heads) * 128;
+    same = same && same_bits(part.data() + 3 * width, out.data() + (static_cast<size_t>(firstEntry[s]) + half) * width, (lengths[s] - half) * width);
+    same = same && same_bits(part.data() + (3 + lengths[s] - half) * width, out.data() + (static_cast<size_t>(firstEntry[s]) + last) * width, width);
+  }
+  expect(same, "  a row in another chunk has the same bits");
 }
 
 /** The norms, the cache entries and their copies. */

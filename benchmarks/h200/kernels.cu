@@ -72,6 +72,7 @@ int main(int count, char** arguments) {
     check_experts(7, 200, 136, 3, 1, 5);
     check_experts(7, 200, 136, 3, 700, 6);
     check_experts(5, 512, 256, 2, 130, 7);
+    check_experts(3, 384, 384, 2, 300, 9);
     check_experts(4, 7168, 512, 2, 64, 8);
     check_bf16(7, 72, 1, 1, false, 11);
     check_bf16(1000, 200, 130, 1, false, 12);
@@ -87,6 +88,8 @@ int main(int count, char** arguments) {
     check_attention({1023, 1024, 1025, 1, 2500, 3100, 40}, 64, 22);
     check_attention({300, 1100}, 5, 23);
     check_attention({300, 1100, 17}, 100, 24);
+    check_prompt({5, 70, 130, 300}, 3, 25);
+    check_prompt({1030, 257}, 4, 26);
   }
   if (mode != "--check") {
     time_all();

@@ -193,6 +193,50 @@ inline void time_attention(const char* name, int sequences, int queries, int con
   report(name, rows, us, read, entries * 64 * 2 * (576 + 512), copy);
 }
 
+/** The naive form: expansion and attention of `sequences` whole prompts. */
+inline void time_prompt(int sequences, int context, double copy) {
+  using moontide::prompt::PromptTile;
+  int rows = sequences * context, perSequence = (context + 63) / 64, sms = multiprocessors(), heads = 64;
+  int pageCount = sequences * perSequence, kvRows = pageCount * 64;
+  Buffer<__nv_bfloat16> cache(static_cast<size_t>(pageCount) * moontide::kPageBytes / 2), q(static_cast<size_t>(rows) * heads * 192),
+      w(size_t{64} * 16 * 8192), kv(static_cast<size_t>(kvRows) * heads * 256);
+  fill_bf16<<<4096, 256>>>(cache.data, cache.size, 1, 1.f);
+  fill_bf16<<<4096, 256>>>(q.data, q.size, 2, 0.3f);
+  fill_bf16<<<4096, 256>>>(w.data, w.size, 3, 0.05f);
+  std::vector<int> pages(pageCount), length(rows);
+  std::vector<PromptTile> tiles;
+  double entries = 0;
+  for (int i = 0; i < pageCount; i++) {
+    pages[i] = i;
+  }
+  for (int s = 0; s < sequences; s++) {
+    for (int r = 0; r < context; r++) {
+      length[s * context + r] = r + 1;
+      entries += r + 1;
+    }
+    for (int r = 0; r < context; r += 128) {
+      int end = std::min(context, r + 128);
+      tiles.push_back({s * context + r, s * context + r, s * context + end, s * perSequence, s * perSequence * 64, end});
+    }
+  }
+  std::stable_sort(tiles.begin(), tiles.end(), [](const PromptTile& a, const PromptTile& b) { return a.entries > b.entries; });
+  Buffer<int> table(pages), lengths(length);
+  Buffer<PromptTile> tileBuffer(tiles);
+  Fp8Panel out(rows, rows, heads * 128);
+  char name[80];
+  std::snprintf(name, sizeof name, "expand latents, %d x %d", sequences, context);
+  report(name, rows, time_us([&](int) {
+    expand_latent<<<sms, 384, kBf16Shared>>>(reinterpret_cast<uint8_t*>(cache.data), table.data, pageCount, reinterpret_cast<uint8_t*>(w.data),
+        heads, reinterpret_cast<uint8_t*>(kv.data), kvRows);
+  }, 5, 2), rows * (1024.0 + 32768), rows * 2.0 * 512 * heads * 256, copy);
+  std::snprintf(name, sizeof name, "prompt attention, %d x %d", sequences, context);
+  report(name, rows, time_us([&](int) {
+    attend_prompt<<<sms, 384, kPromptShared>>>(reinterpret_cast<uint8_t*>(q.data), rows, reinterpret_cast<uint8_t*>(cache.data), table.data,
+        reinterpret_cast<uint8_t*>(kv.data), kvRows, tileBuffer.data, static_cast<int>(tiles.size()), lengths.data, heads, 0.19f,
+        out.bytes.data, out.scales.data, rows);
+  }, 5, 2), rows * (heads * 192 * 2.0 + 8192 + 32768), entries * heads * 2 * (192 + 128), copy);
+}
+
 /** The bf16 products and the kernels between products. */
 inline void time_rest(double copy) {
   int sms = multiprocessors();
@@ -273,6 +317,10 @@ inline void time_all() {
   time_attention("prefill attention, 16 x 1024", 16, 1024, 1024, copy);
   time_attention("prefill attention, 8 x 2048", 8, 2048, 2048, copy);
   time_attention("prefill attention, 1 x 8192", 1, 8192, 8192, copy);
+  time_prompt(64, 256, copy);
+  time_prompt(16, 1024, copy);
+  time_prompt(8, 2048, copy);
+  time_prompt(1, 8192, copy);
   time_rest(copy);
   time_experts(copy);
 }

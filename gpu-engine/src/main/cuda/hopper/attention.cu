@@ -72,12 +72,6 @@ __device__ __forceinline__ uint32_t empty_barrier(uint32_t shared, int page, int
   return shared + kEmptyAt + (page * 3 + group) * 8;
 }
 
-__device__ __forceinline__ float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 /** Which entries of which row and image a block works on. */
 struct Work {
   int row;

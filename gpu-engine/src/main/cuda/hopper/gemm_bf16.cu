@@ -12,8 +12,8 @@
 // bf16 products, float32 sums over K in ascending order within a piece: plain ones and those by attention head.
 //
 // A tile is 128 rows by 256 features (value_up: 128), whatever the number of rows, so a row's bits are its own.
-// Launch: grid = the multiprocessors, block = 384 threads, dynamic shared memory linear_bf16 and query_absorb
-// 197,696, value_up 197,728 bytes.
+// Launch: grid = the multiprocessors, block = 384 threads, dynamic shared memory linear_bf16, query_absorb
+// and expand_latent 197,696, value_up 197,728 bytes.
 //
 //   linear_bf16(a, aRows, rows, w, aBlocks, kBlocks, featureTiles, splits, out, store, columns, stride, outRows)
 //     a        panel of `rows` rows, capacity aRows, aBlocks K blocks of 64 columns
@@ -26,9 +26,13 @@
 //     out      queries (layout.cuh), 64 heads to an image, ⌈heads/64⌉ images a row: slabs 0 to 7
 //   value_up(a, aRows, rows, w, heads, out, outScale, outRows)
 //     a        panel of attention's output over the latent, K blocks 8h to 8h + 7 those of head h
-//     w        bf16 tiles [heads][1][8]: W_uv of a head, [128 value][512 latent]
+//     w        bf16 tiles of kv_b as it is in the checkpoint, [heads][2][8]: W_uk, then W_uv [128 value][512 latent]
 //     out      o_proj's operand: with outScale an FP8 panel, K block h; without (null) a bf16 panel, K blocks
 //              2h and 2h + 1; capacity outRows
+//   expand_latent(cache, pages, pageCount, w, heads, out, outRows)
+//     pages    pageCount pages of the layer's cache: row r of the result is entry r % 64 of pages[r / 64]
+//     w        kv_b, as for value_up
+//     out      panel of bf16, capacity outRows: K blocks 4h, 4h + 1 head h's nope key, 4h + 2, 4h + 3 its value
 #include "layout.cuh"
 #include "ptx.cuh"
 #include "quantise.cuh"
@@ -53,10 +57,14 @@ struct Problem {
   int rows;
   const uint8_t* w;
   int groups;
+  /** Tiles of w from one group to the next. */
+  int groupTiles;
   int aBlocks;
   int kBlocks;
   int featureTiles;
   int splits;
+  /** Not null: row r is entry r % 64 of page pages[r / 64] of the cache at `a`. */
+  const int* pages;
 };
 
 struct Work {
@@ -102,7 +110,7 @@ __device__ __forceinline__ void produce(
   int total = work_count<Pair>(p);
   for (int index = blockIdx.x; index < total; index += gridDim.x) {
     Work work = work_at<Pair>(p, index);
-    const uint8_t* w = p.w + (static_cast<int64_t>(work.group) * p.featureTiles + work.feature * Pair) *
+    const uint8_t* w = p.w + (static_cast<int64_t>(work.group) * p.groupTiles + work.feature * Pair) *
                                  p.kBlocks * kTileBytes;
     uint32_t rowBytes = min(128, p.rows - work.row) * kRowBytes;
     for (int k = work.kBegin; k < work.kEnd; k++) {
@@ -116,8 +124,15 @@ __device__ __forceinline__ void produce(
         bulk_load(stage + t * kTileBytes, w + (static_cast<int64_t>(t) * p.kBlocks + wBlock) * kTileBytes,
                   kTileBytes, barrier);
       }
-      int64_t at = (static_cast<int64_t>(work.group) * p.aBlocks + k) * p.aRows + work.row;
-      bulk_load(stage + Pair * kTileBytes, p.a + at * kRowBytes, rowBytes, barrier);
+      if (p.pages != nullptr) {
+        for (uint32_t at = 0; at < rowBytes; at += kSlabBytes) {
+          int64_t page = p.pages[(work.row * kRowBytes + at) / kSlabBytes];
+          bulk_load(stage + Pair * kTileBytes + at, p.a + page * kPageBytes + k * kSlabBytes, kSlabBytes, barrier);
+        }
+      } else {
+        int64_t at = (static_cast<int64_t>(work.group) * p.aBlocks + k) * p.aRows + work.row;
+        bulk_load(stage + Pair * kTileBytes, p.a + at * kRowBytes, rowBytes, barrier);
+      }
       ring.next<S::kStages>();
     }
   }
@@ -194,7 +209,7 @@ extern "C" __global__ void __launch_bounds__(384, 1) linear_bf16(
     int splits, void* out, int store, int columns, int stride, int outRows) {
   using namespace moontide;
   RowStore to = {out, store, columns, stride, outRows};
-  bf16::run<2>({a, aRows, rows, w, 1, aBlocks, kBlocks, featureTiles, splits},
+  bf16::run<2>({a, aRows, rows, w, 1, 0, aBlocks, kBlocks, featureTiles, splits, nullptr},
                [&](float (&acc)[2][64], const bf16::Work& work, int row, int lane) {
                  int64_t first = to.first(work.split, work.row) + row;
 #pragma unroll
@@ -205,11 +220,27 @@ extern "C" __global__ void __launch_bounds__(384, 1) linear_bf16(
                });
 }
 
+extern "C" __global__ void __launch_bounds__(384, 1) expand_latent(
+    const uint8_t* cache, const int* pages, int pageCount, const uint8_t* w, int heads, uint8_t* out,
+    int outRows) {
+  using namespace moontide;
+  int rows = pageCount * kPageTokens;
+  RowStore to = {out, kPanel, heads * 256, 0, outRows};
+  bf16::run<2>({cache, 0, rows, w, 1, 0, 8, 8, 2 * heads, 1, pages},
+               [&](float (&acc)[2][64], const bf16::Work& work, int row, int lane) {
+#pragma unroll
+                 for (int t = 0; t < 2; t++) {
+                   to.warp_tile(acc[t], work.row + row, (work.feature * 2 + t) * 128, work.row + row < rows,
+                                work.row + row + 8 < rows, lane);
+                 }
+               });
+}
+
 extern "C" __global__ void __launch_bounds__(384, 1) query_absorb(
     const uint8_t* a, int aRows, int rows, const uint8_t* w, int heads, uint8_t* out) {
   using namespace moontide;
   int images = (heads + 63) / 64;
-  bf16::run<2>({a, aRows, rows, w, heads, 2, 2, 4, 1},
+  bf16::run<2>({a, aRows, rows, w, heads, 4, 2, 2, 4, 1, nullptr},
                [&](float (&acc)[2][64], const bf16::Work& work, int row, int lane) {
 #pragma unroll
                  for (int half = 0; half < 2; half++) {
@@ -233,7 +264,7 @@ extern "C" __global__ void __launch_bounds__(384, 1) value_up(
     const uint8_t* a, int aRows, int rows, const uint8_t* w, int heads, uint8_t* out, float* outScale,
     int outRows) {
   using namespace moontide;
-  bf16::run<1>({a, aRows, rows, w, heads, 8, 8, 1, 1},
+  bf16::run<1>({a, aRows, rows, w + 8 * kTileBytes, heads, 2, 8, 8, 1, 1, nullptr},
                [&](float (&acc)[1][64], const bf16::Work& work, int row, int lane) {
 #pragma unroll
                  for (int half = 0; half < 2; half++) {

@@ -134,8 +134,10 @@ __device__ __forceinline__ void produce(
     const Operands& o, const Schedule& schedule, uint32_t shared, uint32_t full, uint32_t empty) {
   Ring ring;
   int total = schedule.count();
+  Work next = schedule.at(min(blockIdx.x, total - 1));
   for (int index = blockIdx.x; index < total; index += gridDim.x) {
-    Work work = schedule.at(index);
+    Work work = next;
+    next = schedule.at(min(index + gridDim.x, total - 1));
     int64_t firstTile =
         (static_cast<int64_t>(work.expert) * o.featureTiles + work.feature * Pair) * o.kBlocks;
     const uint8_t* w = o.w + firstTile * kTileBytes;
@@ -288,6 +290,33 @@ __device__ __forceinline__ void blocks_swapped(
   }
 }
 
+/**
+ * The same for a tile of at most 64 rows: both warpgroups take them all, and weight tile `group` each, in acc[0].
+ */
+template <class S, int Rows, int Pair>
+__device__ __forceinline__ void block_half(
+    float (&acc)[64], WeightScales<Pair>& scales, Ring& ring, int step, char* base, uint32_t shared,
+    uint32_t full, uint32_t empty, int group, int warp, int lane) {
+  float c[64];
+  uint32_t stage = shared + ring.stage * S::kStage;
+  barrier_wait(full + ring.stage * 8, ring.parity);
+  const float* rowScale = reinterpret_cast<const float*>(base + S::kScalesAt +
+                                                         ring.stage * S::kScales) +
+                          warp * 16 + lane / 4;
+  float first = rowScale[0];
+  float second = rowScale[8];
+  mma_fence();
+  multiply_block(c, stage + Pair * kTileBytes, stage + group * kTileBytes);
+  mma_commit();
+  float weightScale = group == 0 ? scales.of(0, step) : scales.of(Pair - 1, step);
+  mma_wait<0>();
+  if (lane == 0) {
+    barrier_arrive(empty + ring.stage * 8);
+  }
+  promote_rows(acc, c, first * weightScale, second * weightScale);
+  ring.next<S::kStages>();
+}
+
 /** Multiplies one K block with the rows as M (warpgroup `group` takes 64 of the 128). */
 template <class S, int Rows, int Pair>
 __device__ __forceinline__ void block_straight(
@@ -320,6 +349,10 @@ __device__ __forceinline__ void block_straight(
 template <class S, int Rows, int Pair, class Finish>
 __device__ __forceinline__ void run(
     const Operands& o, const Schedule& schedule, char* base, Finish finish) {
+  int total = schedule.count();
+  if (total == 0) {
+    return;
+  }
   uint32_t shared = shared_address(base);
   uint32_t full = shared + S::kBarriersAt;
   uint32_t empty = full + S::kStages * 8;
@@ -342,11 +375,13 @@ __device__ __forceinline__ void run(
     registers_up<240>();
     int group = warp / 4;
     Ring ring;
-    int total = schedule.count();
+    Work next = schedule.at(min(blockIdx.x, total - 1));
+    WeightScales<Pair> scales;
+    scales.start(o, next, lane);
     for (int index = blockIdx.x; index < total; index += gridDim.x) {
-      Work work = schedule.at(index);
-      WeightScales<Pair> scales;
-      scales.start(o, work, lane);
+      // The next tile is looked up, and its scales are fetched, while this one is worked on.
+      Work work = next;
+      next = schedule.at(min(index + gridDim.x, total - 1));
       float acc[Pair][Rows / 2];
 #pragma unroll
       for (int p = 0; p < Pair; p++) {
@@ -369,6 +404,12 @@ __device__ __forceinline__ void run(
           blocks_swapped<S, Rows, Pair, 1>(acc, scales, ring, step, base, shared, full, empty, group,
                                            lane);
         }
+      } else if (work.rows <= 64) {
+        for (; step < steps; step++) {
+          scales.advance(step, work.kBegin + step, lane);
+          block_half<S, Rows, Pair>(acc[0], scales, ring, step, base, shared, full, empty, group, warp % 4,
+                                    lane);
+        }
       } else {
         for (; step < steps; step++) {
           scales.advance(step, work.kBegin + step, lane);
@@ -376,6 +417,7 @@ __device__ __forceinline__ void run(
                                         warp % 4, lane);
         }
       }
+      scales.start(o, next, lane);
       finish(acc, work, group, warp % 4, lane);
     }
   }
@@ -463,13 +505,41 @@ struct GateUp {
         bulk_commit();
       }
     } else {
+      int thread = threadIdx.x % 128;
+      if (work.rows <= 64) {
+        // Warpgroup 1 has the up part of warpgroup 0's rows and hands it over, 16 KB at a time.
+        if (thread == 0) {
+          bulk_wait_read();
+        }
+        named_barrier(3, kMathThreads);
+        float* exchange = reinterpret_cast<float*>(image) + thread;
+#pragma unroll
+        for (int pass = 0; pass < 2; pass++) {
+          if (group == 1) {
+#pragma unroll
+            for (int i = 0; i < 32; i++) {
+              exchange[i * 128] = acc[0][pass * 32 + i];
+            }
+          }
+          named_barrier(3, kMathThreads);
+          if (group == 0) {
+#pragma unroll
+            for (int i = 0; i < 32; i++) {
+              acc[1][pass * 32 + i] = exchange[i * 128];
+            }
+          }
+          named_barrier(3, kMathThreads);
+        }
+        if (group == 1) {
+          return;
+        }
+      }
       float m[2] = {kFp8Smallest, kFp8Smallest};
 #pragma unroll
       for (int i = 0; i < 64; i++) {
         acc[0][i] = swiglu(acc[0][i], acc[1][i]);
         m[(i / 2) % 2] = fmaxf(m[(i / 2) % 2], fabsf(acc[0][i]));
       }
-      int thread = threadIdx.x % 128;
       if (thread == 0) {
         bulk_wait_read();
       }
@@ -528,6 +598,10 @@ struct Linear {
           }
         }
       }
+    } else if (work.rows <= 64) {
+      int row = warp * 16 + lane / 4;
+      to.warp_tile(acc[0], first + row, (work.feature * kPair + group) * 128, row < work.rows,
+                   row + 8 < work.rows, lane);
     } else {
       int row = group * 64 + warp * 16 + lane / 4;
 #pragma unroll

@@ -16,10 +16,12 @@
 
 #include <cstdint>
 
+#include "layout.cuh"
+
 namespace moontide {
 
 /** What becomes of a sum; the number is a kernel argument. */
-enum Store { kBf16 = 0, kFloat = 1, kAdd = 2 };
+enum Store { kBf16 = 0, kFloat = 1, kAdd = 2, kPanel = 3 };
 
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
@@ -45,7 +47,7 @@ __device__ __forceinline__ void visit_bf16(const float (&acc)[Size], int half, i
 
 /**
  * Rows of `columns` numbers, `stride` apart. `store` 0: bf16; 1: float32, piece `split` of K beginning at row
- * split · rows; 2: float32, added to what is there.
+ * split · rows; 2: float32, added to what is there; 3: bf16, a panel of capacity `rows`.
  */
 struct RowStore {
   void* out;
@@ -75,10 +77,16 @@ struct RowStore {
     for (int half = 0; half < 2; half++) {
       bool inside = half == 0 ? valid : valid8;
       int64_t to = (row + 8 * half) * stride + feature;
-      if (store == kBf16) {
+      if (store == kBf16 || store == kPanel) {
         visit_bf16(acc, half, lane, [&](int column, uint32_t low, uint32_t high) {
-          if (inside) {
+          if (!inside) {
+            return;
+          }
+          if (store == kBf16) {
             four(to, feature, column, low, high);
+          } else if (feature + column < columns) {
+            uint8_t* at = static_cast<uint8_t*>(out) + panel_offset(row + 8 * half, 2 * (feature + column), rows);
+            *reinterpret_cast<uint2*>(at) = {low, high};
           }
         });
       } else {

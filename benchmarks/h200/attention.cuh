@@ -227,7 +227,7 @@ inline void check_attention(const std::vector<int>& lengths, int heads, uint64_t
   std::vector<float> got(whole.size());
   std::transform(whole.begin(), whole.end(), got.begin(), from_bits);
   double e = error(got, out.read());
-  expect(e < 5e-3, "  against float64: %.2e", e);
+  expect(e < 2.5e-3, "  against float64: %.2e", e);
 }
 
 /** linear_bf16 on any shape, and with a panel of high and low parts. */
@@ -550,7 +550,7 @@ inline void check_prompt(const std::vector<int>& lengths, int heads, uint64_t se
       qf.data, kf.data, vf.data, firsts.data, lengthsBuffer.data, heads, scale, want.data);
   CUDA(cudaGetLastError());
   double e16 = error(out, want.read()), e8 = error(run(whole, true), want.read());
-  expect(e16 < 5e-3 && e8 < 3e-2, "prompt attention, %d rows, %d heads: bf16 %.2e, FP8 %.2e", entryCount, heads, e16, e8);
+  expect(e16 < 2.5e-3 && e8 < 3e-2, "prompt attention, %d rows, %d heads: bf16 %.2e, FP8 %.2e", entryCount, heads, e16, e8);
   bool same = true;
   for (size_t s = 0; s < lengths.size(); s++) {
     int half = lengths[s] / 2, last = lengths[s] - 1;

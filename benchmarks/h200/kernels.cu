@@ -53,9 +53,57 @@ void check_layouts() {
   expect(std::all_of(page.begin(), page.end(), [](int n) { return n == 1; }), "pages: every number once");
 }
 
+/** Every (expert, row tile, feature tile, piece of K) comes once, whole, whatever the shape. */
+void check_schedule() {
+  using namespace moontide;
+  bool ok = true;
+  for (int tileRows : {16, 32, 64, 128}) {
+    for (int trial = 0; trial < 20; trial++) {
+      int features = 1 + trial % 7, splits = 1 + trial % 3, kBlocks = 3 + trial;
+      std::vector<RowGroup> tiles;
+      std::vector<int> rowsOf;
+      int row = 0;
+      for (int e = 0; e < 9; e++) {
+        int rows = static_cast<int>(400 * uniform(trial * 100 + e)) * (uniform(trial * 77 + e) < 0.7f);
+        int first = static_cast<int>(tiles.size());
+        rowsOf.push_back(rows);
+        for (int i = 0; i < rows; i += tileRows) {
+          tiles.push_back({e, row, rows, first});
+        }
+        row += (rows + 7) / 8 * 8;
+      }
+      for (bool grouped : {true, false}) {
+        int rows = 1 + trial * 131;
+        int count = grouped ? static_cast<int>(tiles.size()) : (rows + tileRows - 1) / tileRows;
+        fp8::Schedule schedule = {grouped ? tiles.data() : nullptr, count, rows, tileRows, features, splits, kBlocks};
+        int capacity = grouped ? row : rows;
+        std::vector<int> seen(static_cast<size_t>(capacity) * features * kBlocks, 0);
+        for (int i = 0; i < schedule.count(); i++) {
+          fp8::Work work = schedule.at(i);
+          ok = ok && work.rows > 0 && work.rows <= tileRows && work.row % 8 == 0 && (!grouped || rowsOf[work.expert] > 0);
+          for (int r = work.row; r < work.row + work.rows; r++) {
+            for (int k = work.kBegin; k < work.kEnd; k++) {
+              seen[(static_cast<size_t>(r) * features + work.feature) * kBlocks + k]++;
+            }
+          }
+        }
+        size_t want = 0;
+        for (int n : rowsOf) {
+          want += grouped ? n : 0;
+        }
+        want = (grouped ? want : rows) * features * kBlocks;
+        ok = ok && std::count(seen.begin(), seen.end(), 1) == static_cast<long>(want) &&
+             std::count(seen.begin(), seen.end(), 0) == static_cast<long>(seen.size() - want);
+      }
+    }
+  }
+  expect(ok, "schedule: every row, feature tile and K block once");
+}
+
 int main(int count, char** arguments) {
   std::string mode = count > 1 ? arguments[1] : "";
   check_layouts();
+  check_schedule();
   if (mode == "--host-only") {
     return failures > 0;
   }

@@ -17,12 +17,12 @@
 #include "../../gpu-engine/src/main/cuda/hopper/retile.cu"
 #include "harness.cuh"
 
-using moontide::RowTile;
+using moontide::RowGroup;
 
 using GateUpKernel = void (*)(const uint8_t*, const float*, int, const uint8_t*, const float*,
-                              const RowTile*, const int*, int, int, int, uint8_t*, float*, int);
+                              const RowGroup*, const int*, int, int, int, uint8_t*, float*, int);
 using LinearKernel = void (*)(const uint8_t*, const float*, int, const uint8_t*, const float*,
-                              const RowTile*, const int*, int, int, int, int, void*, int, int, int, int);
+                              const RowGroup*, const int*, int, int, int, int, void*, int, int, int, int);
 
 /** The kernels of one number of rows a tile. */
 struct Variant {
@@ -157,7 +157,7 @@ struct MoeProblem {
     int capacity = (tokens * topK + 7 * std::min(experts, tokens * topK) + 7) / 8 * 8;
     Buffer<int> choices(choice), counts(static_cast<size_t>(blocks) * experts), tileCount(1);
     Buffer<float> weights(weight), slotWeight(weight.size());
-    Buffer<RowTile> tiles(tokens * topK / v.rows + std::min(experts, tokens * topK));
+    Buffer<RowGroup> tiles(tokens * topK / v.rows + std::min(experts, tokens * topK));
     Buffer<int> slotToken(capacity), slot(choice.size());
     Fp8Panel in(capacity, capacity, hidden), mid(capacity, capacity, intermediate);
     Buffer<__nv_bfloat16> y(static_cast<size_t>(capacity) * hidden);

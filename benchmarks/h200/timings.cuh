@@ -75,7 +75,7 @@ inline void time_experts(double copy) {
       if (v.rows < perExpert / 4 || v.rows > perExpert * 16 + 16) {
         continue;
       }
-      Buffer<RowTile> tiles(tokens * topK / v.rows + std::min(experts, tokens * topK));
+      Buffer<RowGroup> tiles(tokens * topK / v.rows + std::min(experts, tokens * topK));
       auto plan = [&](int) {
         moe_count<<<blocks, 256, experts * 16>>>(choices.data, tokens, topK, experts, counts.data);
         moe_scan<<<1, 1024>>>(counts.data, blocks, experts, v.rows, tiles.data, tileCount.data);
@@ -242,7 +242,7 @@ inline void time_rest(double copy) {
   int sms = multiprocessors();
   for (int rows : {256, 16384}) {
     int capacity = rows, heads = 64;
-    Buffer<__nv_bfloat16> q(static_cast<size_t>(rows) * 12288), nope(static_cast<size_t>(rows) * 8192), w(size_t{64} * 8 * 8192),
+    Buffer<__nv_bfloat16> q(static_cast<size_t>(rows) * 12288), nope(static_cast<size_t>(rows) * 8192), w(size_t{64} * 16 * 8192),
         queries(static_cast<size_t>(rows) * moontide::kPageBytes / 2), latent(static_cast<size_t>(rows) * 32768);
     fill_bf16<<<1024, 256>>>(q.data, q.size, 1, 1.f);
     fill_bf16<<<1024, 256>>>(nope.data, nope.size, 2, 1.f);

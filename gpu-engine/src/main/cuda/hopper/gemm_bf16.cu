@@ -225,13 +225,20 @@ extern "C" __global__ void __launch_bounds__(384, 1) expand_latent(
     int outRows) {
   using namespace moontide;
   int rows = pageCount * kPageTokens;
-  RowStore to = {out, kPanel, heads * 256, 0, outRows};
   bf16::run<2>({cache, 0, rows, w, 1, 0, 8, 8, 2 * heads, 1, pages},
                [&](float (&acc)[2][64], const bf16::Work& work, int row, int lane) {
 #pragma unroll
-                 for (int t = 0; t < 2; t++) {
-                   to.warp_tile(acc[t], work.row + row, (work.feature * 2 + t) * 128, work.row + row < rows,
-                                work.row + row + 8 < rows, lane);
+                 for (int half = 0; half < 2; half++) {
+                   int entry = work.row + row + 8 * half;
+#pragma unroll
+                   for (int t = 0; t < 2; t++) {
+                     visit_bf16(acc[t], half, lane, [&](int column, uint32_t low, uint32_t high) {
+                       if (entry < rows) {
+                         int byte = 2 * ((work.feature * 2 + t) * 128 + column);
+                         *reinterpret_cast<uint2*>(out + panel_offset(entry, byte, outRows)) = {low, high};
+                       }
+                     });
+                   }
                  }
                });
 }

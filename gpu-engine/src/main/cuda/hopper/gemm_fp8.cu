@@ -28,8 +28,8 @@
 //   a, aScale   panel of activations (layout.cuh) and its scales; both 128-byte aligned
 //   aRows       the panel's capacity in rows, a multiple of 8
 //   w, wScale   weight tiles; expert e starts at e · featureTiles · kBlocks tiles
-//   tiles       row tiles (layout.cuh) of at most the suffix's rows, each from a multiple of 8; or null:
-//               rows 0 to `rows` of expert 0
+//   tiles       groups of rows, an entry a tile of the suffix's rows (RowGroup in layout.cuh), as moe_scan lists them
+//               for that number of rows; or null: rows 0 to `rows` of expert 0
 //   tileCount   device pointer to the number of tiles; unused when tiles is null
 //   rows        rows when tiles is null
 //   kBlocks     ⌈K / 128⌉
@@ -68,6 +68,7 @@ struct Shape {
 struct Work {
   int expert;
   int row;
+  /** 0 when there is no more. */
   int rows;
   int feature;
   int kBegin;
@@ -75,9 +76,12 @@ struct Work {
   int split;
 };
 
-/** The order of tiles: neighbours share activations, and weights while they are in L2. */
+/**
+ * The order of tiles. Within a group row tiles come first, then features: blocks that run side by side read the
+ * same weights, once from memory and then from L2, even when some are ahead of others.
+ */
 struct Schedule {
-  const RowTile* tiles;
+  const RowGroup* tiles;
   int rowTiles;
   int rows;
   int tileRows;
@@ -85,36 +89,43 @@ struct Schedule {
   int splits;
   int kBlocks;
 
-  __device__ int count() const { return rowTiles * features * splits; }
+  __host__ __device__ int count() const { return rowTiles * features * splits; }
 
-  __device__ Work at(int index) const {
+  __host__ __device__ Work at(int index) const {
     Work work;
     int perTile = features * splits;
-    int tile;
     int rest;
     if (tiles != nullptr) {
-      tile = index / perTile;
-      rest = index % perTile;
-      RowTile entry = tiles[tile];
-      work.expert = entry.expert;
-      work.row = entry.row;
-      work.rows = entry.rows;
+      RowGroup group = tiles[index / perTile];
+      int height = (group.rows + tileRows - 1) / tileRows;
+      int inGroup = index - group.firstTile * perTile;
+      int skipped = inGroup % height * tileRows;
+      rest = inGroup / height;
+      work.expert = group.expert;
+      work.row = group.row + skipped;
+      work.rows = group.rows - skipped;
     } else {
       // Sixteen row tiles by one feature tile, then the next features: a near-square piece at a time.
-      int group = index / (16 * perTile);
-      int height = min(16, rowTiles - group * 16);
-      int inGroup = index - group * 16 * perTile;
-      tile = group * 16 + inGroup % height;
-      rest = inGroup / height;
+      int band = index / (16 * perTile);
+      int height = rowTiles - band * 16;
+      height = height < 16 ? height : 16;
+      int inBand = index - band * 16 * perTile;
+      rest = inBand / height;
       work.expert = 0;
-      work.row = tile * tileRows;
-      work.rows = min(tileRows, rows - work.row);
+      work.row = (band * 16 + inBand % height) * tileRows;
+      work.rows = rows - work.row;
     }
+    work.rows = work.rows < tileRows ? work.rows : tileRows;
     work.feature = rest % features;
     work.split = rest / features;
     work.kBegin = static_cast<int>(static_cast<int64_t>(kBlocks) * work.split / splits);
     work.kEnd = static_cast<int>(static_cast<int64_t>(kBlocks) * (work.split + 1) / splits);
     return work;
+  }
+
+  /** Work `index`, or none when there are fewer. */
+  __device__ Work at_or_none(int index) const {
+    return index < count() ? at(index) : Work{0, 0, 0, 0, 0, 0, 0};
   }
 };
 
@@ -133,11 +144,9 @@ template <class S, int Rows, int Pair>
 __device__ __forceinline__ void produce(
     const Operands& o, const Schedule& schedule, uint32_t shared, uint32_t full, uint32_t empty) {
   Ring ring;
-  int total = schedule.count();
-  Work next = schedule.at(min(blockIdx.x, total - 1));
-  for (int index = blockIdx.x; index < total; index += gridDim.x) {
-    Work work = next;
-    next = schedule.at(min(index + gridDim.x, total - 1));
+  // Looking a tile up takes less time than the stages in flight last: nothing is fetched ahead here.
+  for (int index = blockIdx.x; index < schedule.count(); index += gridDim.x) {
+    Work work = schedule.at(index);
     int64_t firstTile =
         (static_cast<int64_t>(work.expert) * o.featureTiles + work.feature * Pair) * o.kBlocks;
     const uint8_t* w = o.w + firstTile * kTileBytes;
@@ -349,10 +358,6 @@ __device__ __forceinline__ void block_straight(
 template <class S, int Rows, int Pair, class Finish>
 __device__ __forceinline__ void run(
     const Operands& o, const Schedule& schedule, char* base, Finish finish) {
-  int total = schedule.count();
-  if (total == 0) {
-    return;
-  }
   uint32_t shared = shared_address(base);
   uint32_t full = shared + S::kBarriersAt;
   uint32_t empty = full + S::kStages * 8;
@@ -375,13 +380,15 @@ __device__ __forceinline__ void run(
     registers_up<240>();
     int group = warp / 4;
     Ring ring;
-    Work next = schedule.at(min(blockIdx.x, total - 1));
+    int index = blockIdx.x;
+    Work next = schedule.at_or_none(index);
     WeightScales<Pair> scales;
     scales.start(o, next, lane);
-    for (int index = blockIdx.x; index < total; index += gridDim.x) {
+    while (next.rows > 0) {
       // The next tile is looked up, and its scales are fetched, while this one is worked on.
       Work work = next;
-      next = schedule.at(min(index + gridDim.x, total - 1));
+      index += gridDim.x;
+      next = schedule.at_or_none(index);
       float acc[Pair][Rows / 2];
 #pragma unroll
       for (int p = 0; p < Pair; p++) {
@@ -429,7 +436,7 @@ __device__ __forceinline__ float swiglu(float gate, float up) {
 }
 
 __device__ __forceinline__ Schedule schedule_of(
-    const RowTile* tiles, const int* tileCount, int rows, int tileRows, int features, int splits,
+    const RowGroup* tiles, const int* tileCount, int rows, int tileRows, int features, int splits,
     int kBlocks) {
   int rowTiles = tiles != nullptr ? *tileCount : (rows + tileRows - 1) / tileRows;
   return {tiles, rowTiles, rows, tileRows, features, splits, kBlocks};
@@ -621,7 +628,7 @@ struct Linear {
 #define MOONTIDE_GATE_UP(R)                                                                            \
   extern "C" __global__ void __launch_bounds__(384, 1) gate_up_##R(                                    \
       const uint8_t* a, const float* aScale, int aRows, const uint8_t* w, const float* wScale,         \
-      const moontide::RowTile* tiles, const int* tileCount, int rows, int kBlocks, int featureTiles,   \
+      const moontide::RowGroup* tiles, const int* tileCount, int rows, int kBlocks, int featureTiles,   \
       uint8_t* out, float* outScale, int outRows) {                                                    \
     extern __shared__ __align__(16) char raw[];                                                        \
     using namespace moontide::fp8;                                                                     \
@@ -639,7 +646,7 @@ struct Linear {
 #define MOONTIDE_LINEAR(R)                                                                             \
   extern "C" __global__ void __launch_bounds__(384, 1) linear_##R(                                     \
       const uint8_t* a, const float* aScale, int aRows, const uint8_t* w, const float* wScale,         \
-      const moontide::RowTile* tiles, const int* tileCount, int rows, int kBlocks, int featureTiles,   \
+      const moontide::RowGroup* tiles, const int* tileCount, int rows, int kBlocks, int featureTiles,   \
       int splits, void* out, int store, int columns, int stride, int outRows) {                        \
     extern __shared__ __align__(16) char raw[];                                                        \
     using namespace moontide::fp8;                                                                     \

@@ -55,12 +55,17 @@ __host__ __device__ __forceinline__ int64_t page_offset(int row, int column) {
   return (column / 64) * kSlabBytes + image_offset(row, 2 * (column % 64));
 }
 
-/** Rows `row` to `row + rows` of a panel and the expert they go to: one row tile of a grouped product. */
-struct RowTile {
+/**
+ * The rows of a panel that go to one expert: one entry for each tile of them, all alike, so that a kernel finds a
+ * group by its tile's number.
+ */
+struct RowGroup {
   int expert;
+  /** First row, a multiple of 8, and how many. */
   int row;
   int rows;
-  int unused;
+  /** Number of the group's first tile. */
+  int firstTile;
 };
 
 }  // namespace moontide

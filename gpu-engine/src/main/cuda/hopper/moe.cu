@@ -22,7 +22,7 @@
 //   moe_count    grid ⌈tokens/128⌉, block 256, shared experts · 16 bytes
 //                (choice int[tokens][topK], tokens, topK, experts, counts int[grid][experts])
 //   moe_scan     grid 1, block 1024, shared none
-//                (counts, blocks = ⌈tokens/128⌉, experts, tileRows, tiles RowTile[], tileCount int[1])
+//                (counts, blocks = ⌈tokens/128⌉, experts, tileRows, tiles RowGroup[], tileCount int[1])
 //                counts becomes the first slot of each block's tokens in each expert
 //   moe_scatter  grid and block as moe_count, shared experts · 16
 //                (choice, weight float[tokens][topK], tokens, topK, experts, counts, slotToken int[slots],
@@ -100,7 +100,7 @@ extern "C" __global__ void __launch_bounds__(256) moe_count(
 }
 
 extern "C" __global__ void __launch_bounds__(1024) moe_scan(
-    int* counts, int blocks, int experts, int tileRows, moontide::RowTile* tiles, int* tileCount) {
+    int* counts, int blocks, int experts, int tileRows, moontide::RowGroup* tiles, int* tileCount) {
   __shared__ int warpSums[32];
   int e = threadIdx.x;
   int rows = 0;
@@ -111,12 +111,13 @@ extern "C" __global__ void __launch_bounds__(1024) moe_scan(
   }
   int total;
   int first = moontide::moe::exclusive_sum((rows + 7) & ~7, warpSums, &total);
-  int tileOf = moontide::moe::exclusive_sum((rows + tileRows - 1) / tileRows, warpSums, &total);
+  int count = (rows + tileRows - 1) / tileRows;
+  int firstTile = moontide::moe::exclusive_sum(count, warpSums, &total);
   if (e == 0) {
     *tileCount = total;
   }
-  for (int row = 0; row < rows; row += tileRows) {
-    tiles[tileOf++] = {e, first + row, min(tileRows, rows - row), 0};
+  for (int i = 0; i < count; i++) {
+    tiles[firstTile + i] = {e, first, rows, firstTile};
   }
   if (e < experts) {
     for (int b = 0; b < blocks; b++) {

@@ -16,12 +16,10 @@
 
 #include <cstdint>
 
-#include "layout.cuh"
-
 namespace moontide {
 
 /** What becomes of a sum; the number is a kernel argument. */
-enum Store { kBf16 = 0, kFloat = 1, kAdd = 2, kPanel = 3 };
+enum Store { kBf16 = 0, kFloat = 1, kAdd = 2 };
 
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
@@ -47,7 +45,7 @@ __device__ __forceinline__ void visit_bf16(const float (&acc)[Size], int half, i
 
 /**
  * Rows of `columns` numbers, `stride` apart. `store` 0: bf16; 1: float32, piece `split` of K beginning at row
- * split · rows; 2: float32, added to what is there; 3: bf16, a panel of capacity `rows`.
+ * split · rows; 2: float32, added to what is there.
  */
 struct RowStore {
   void* out;
@@ -73,29 +71,56 @@ struct RowStore {
   /** A warp's 16 × 128 sums: row `row` is this thread's first, of which `valid` and `valid8` (8 on) count. */
   __device__ __forceinline__ void warp_tile(
       const float (&acc)[64], int64_t row, int feature, bool valid, bool valid8, int lane) const {
+    bool whole = feature + 128 <= columns && stride % 4 == 0;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
+      // No lane leaves early: neighbours trade halves below.
       bool inside = half == 0 ? valid : valid8;
       int64_t to = (row + 8 * half) * stride + feature;
-      if (store == kBf16 || store == kPanel) {
-        visit_bf16(acc, half, lane, [&](int column, uint32_t low, uint32_t high) {
-          if (!inside) {
-            return;
-          }
-          if (store == kBf16) {
-            four(to, feature, column, low, high);
-          } else if (feature + column < columns) {
-            uint8_t* at = static_cast<uint8_t*>(out) + panel_offset(row + 8 * half, 2 * (feature + column), rows);
-            *reinterpret_cast<uint2*>(at) = {low, high};
-          }
-        });
-      } else {
+      if (store == kBf16) {
+        bf16_row(acc, half, to, feature, inside, whole, lane);
+      } else if (inside && whole) {
+        float_row(acc, half, static_cast<float*>(out) + to + 2 * (lane & 3));
+      } else if (inside) {
 #pragma unroll
         for (int j = 0; j < 16; j++) {
-          if (inside) {
-            two(to, feature, 8 * j + 2 * (lane & 3), acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]);
-          }
+          two(to, feature, 8 * j + 2 * (lane & 3), acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]);
         }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void bf16_row(
+      const float (&acc)[64], int half, int64_t to, int feature, bool inside, bool whole, int lane) const {
+    visit_bf16(acc, half, lane, [&](int column, uint32_t low, uint32_t high) {
+      if (inside && whole) {
+        *reinterpret_cast<uint2*>(static_cast<uint16_t*>(out) + to + column) = {low, high};
+      } else if (inside) {
+        four(to, feature, column, low, high);
+      }
+    });
+  }
+
+  /** Sixteen pairs, 8 numbers apart; four are read before they are written. */
+  __device__ __forceinline__ void float_row(const float (&acc)[64], int half, float* to) const {
+    if (store == kAdd) {
+#pragma unroll
+      for (int j = 0; j < 16; j += 4) {
+        float2 old[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          old[i] = *reinterpret_cast<const float2*>(to + 8 * (j + i));
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          int at = 4 * (j + i) + 2 * half;
+          *reinterpret_cast<float2*>(to + 8 * (j + i)) = {old[i].x + acc[at], old[i].y + acc[at + 1]};
+        }
+      }
+    } else {
+#pragma unroll
+      for (int j = 0; j < 16; j++) {
+        *reinterpret_cast<float2*>(to + 8 * j) = {acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]};
       }
     }
   }

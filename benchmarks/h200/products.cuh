@@ -158,7 +158,7 @@ struct MoeProblem {
     Buffer<int> choices(choice), counts(static_cast<size_t>(blocks) * experts), tileCount(1);
     Buffer<float> weights(weight), slotWeight(weight.size());
     Buffer<RowGroup> tiles(tokens * topK / v.rows + std::min(experts, tokens * topK));
-    Buffer<int> slotToken(capacity), slot(choice.size());
+    Buffer<int> slot(choice.size());
     Fp8Panel in(capacity, capacity, hidden), mid(capacity, capacity, intermediate);
     Buffer<__nv_bfloat16> y(static_cast<size_t>(capacity) * hidden);
     Buffer<float> out(static_cast<size_t>(tokens) * hidden);
@@ -166,7 +166,7 @@ struct MoeProblem {
     moe_count<<<blocks, 256, experts * 16>>>(choices.data, tokens, topK, experts, counts.data);
     moe_scan<<<1, 1024>>>(counts.data, blocks, experts, v.rows, tiles.data, tileCount.data);
     moe_scatter<<<blocks, 256, experts * 16>>>(choices.data, weights.data, tokens, topK, experts,
-                                               counts.data, slotToken.data, slot.data, slotWeight.data);
+                                               counts.data, slot.data, slotWeight.data);
     moe_gather<<<dim3(tokens, (kBlocks1 + 7) / 8), 256>>>(a.bytes.data, a.scales.data, a.capacity, slot.data,
                                                          topK, kBlocks1, in.bytes.data, in.scales.data, capacity);
     v.gateUp<<<multiprocessors(), 384, v.gateUpShared>>>(

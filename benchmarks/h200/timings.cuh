@@ -66,7 +66,7 @@ inline void time_experts(double copy) {
     }
     Buffer<int> choices(choice), counts(static_cast<size_t>(blocks) * experts), tileCount(1);
     Buffer<float> weights(std::vector<float>(choice.size(), 0.125f)), slotWeight(choice.size());
-    Buffer<int> slotToken(capacity), slot(choice.size());
+    Buffer<int> slot(choice.size());
     Fp8Panel in(capacity, capacity, hidden), mid(capacity, capacity, intermediate);
     Buffer<__nv_bfloat16> y(static_cast<size_t>(capacity) * hidden);
     Buffer<float> out(static_cast<size_t>(tokens) * hidden);
@@ -80,7 +80,7 @@ inline void time_experts(double copy) {
         moe_count<<<blocks, 256, experts * 16>>>(choices.data, tokens, topK, experts, counts.data);
         moe_scan<<<1, 1024>>>(counts.data, blocks, experts, v.rows, tiles.data, tileCount.data);
         moe_scatter<<<blocks, 256, experts * 16>>>(choices.data, weights.data, tokens, topK, experts, counts.data,
-                                                   slotToken.data, slot.data, slotWeight.data);
+                                                   slot.data, slotWeight.data);
       };
       auto gather = [&](int) {
         moe_gather<<<dim3(tokens, (kBlocks1 + 7) / 8), 256>>>(a.bytes.data, a.scales.data, a.capacity, slot.data,

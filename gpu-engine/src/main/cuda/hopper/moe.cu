@@ -25,7 +25,7 @@
 //                (counts, blocks = ⌈tokens/128⌉, experts, tileRows, tiles RowGroup[], tileCount int[1])
 //                counts becomes the first slot of each block's tokens in each expert
 //   moe_scatter  grid and block as moe_count, shared experts · 16
-//                (choice, weight float[tokens][topK], tokens, topK, experts, counts, slotToken int[slots],
+//                (choice, weight float[tokens][topK], tokens, topK, experts, counts,
 //                slot int[tokens][topK], slotWeight float[tokens][topK]): slot and weight by ascending expert
 //   moe_gather   grid (tokens, ⌈kBlocks/8⌉), block 256, shared none
 //                (a, aScale, aRows, slot, topK, kBlocks, out, outScale, outRows): copies a token's panel row
@@ -130,7 +130,7 @@ extern "C" __global__ void __launch_bounds__(1024) moe_scan(
 
 extern "C" __global__ void __launch_bounds__(256) moe_scatter(
     const int* choice, const float* weight, int tokens, int topK, int experts, const int* counts,
-    int* slotToken, int* slot, float* slotWeight) {
+    int* slot, float* slotWeight) {
   extern __shared__ __align__(16) uint32_t masks[];
   moontide::moe::mark(masks, choice, tokens, topK, experts);
   int first = blockIdx.x * moontide::moe::kBlockTokens;
@@ -148,7 +148,6 @@ extern "C" __global__ void __launch_bounds__(256) moe_scatter(
     for (int k = 0; k < topK; k++) {
       rank += choice[row + k] < expert;
     }
-    slotToken[at] = first + token;
     slot[row + rank] = at;
     slotWeight[row + rank] = weight[row + i % topK];
   }

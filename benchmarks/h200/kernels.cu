@@ -122,6 +122,9 @@ int main(int count, char** arguments) {
     check_experts(5, 512, 256, 2, 130, 7);
     check_experts(3, 384, 384, 2, 300, 9);
     check_experts(4, 7168, 512, 2, 64, 8);
+    check_dense_gate_up(200, 136, 40, 27);
+    check_dense_gate_up(384, 300, 150, 28);
+    check_dense_gate_up(256, 256, 200, 29);
     check_bf16(7, 72, 1, 1, false, 11);
     check_bf16(1000, 200, 130, 1, false, 12);
     check_bf16(384, 7168, 70, 8, true, 13);

@@ -312,6 +312,42 @@ inline void check_experts(int experts, int hidden, int intermediate, int topK, i
   expect(e < 2.5e-3, "  sum against float64: %.2e", e);
 }
 
+/** gate_up of a dense layer (no groups) in every variant: bits, and rows beyond the last left alone. */
+inline void check_dense_gate_up(int hidden, int intermediate, int rows, uint64_t seed) {
+  MoeProblem layer(1, hidden, intermediate, 1, seed);
+  std::vector<float> x(static_cast<size_t>(rows) * hidden);
+  for (size_t i = 0; i < x.size(); i++) {
+    x[i] = normal(seed * 41 + i);
+  }
+  MoeProblem::Result grouped = layer.forward(x, std::vector<int>(rows, 0), std::vector<float>(rows, 1.f), variants()[0]);
+  int capacity = (rows + 15) / 8 * 8;
+  Fp8Panel a(rows, capacity, hidden);
+  a.quantise(x);
+  bool same = true, kept = true;
+  for (const Variant& v : variants()) {
+    Fp8Panel out(rows, capacity, intermediate);
+    v.gateUp<<<multiprocessors(), 384, v.gateUpShared>>>(a.bytes.data, a.scales.data, capacity, layer.w1.data, layer.s1.data,
+        nullptr, nullptr, rows, layer.kBlocks1, layer.tiles1, out.bytes.data, out.scales.data, capacity);
+    CUDA(cudaGetLastError());
+    std::vector<uint8_t> bytes = out.bytes.read();
+    std::vector<float> scales = out.scales.read();
+    for (int k = 0; k < layer.kBlocks2; k++) {
+      for (int r = 0; r < capacity; r++) {
+        float scale = scales[static_cast<size_t>(k) * capacity + r];
+        kept = kept && (r < rows || std::isnan(scale));
+        same = same && (r >= rows || scale == grouped.productScale[static_cast<size_t>(r) * layer.kBlocks2 + k]);
+        for (int c = k * 128; c < std::min(intermediate, k * 128 + 128); c++) {
+          uint8_t byte = bytes[moontide::panel_offset(r, c, capacity)];
+          kept = kept && (r < rows || byte == 0xff);
+          same = same && (r >= rows || byte == grouped.product[static_cast<size_t>(r) * intermediate + c]);
+        }
+      }
+    }
+  }
+  expect(same && kept, "dense gate-up H=%d I=%d M=%d: %s, padding %s", hidden, intermediate, rows,
+         same ? "the bits of the grouped" : "DIFFERS from the grouped", kept ? "kept" : "WRITTEN");
+}
+
 /** One plain product in every variant and way of storing. */
 inline void check_linear(int n, int k, int rows, int splits, uint64_t seed) {
   Fp8Matrix w(n, k, seed);

@@ -59,6 +59,7 @@ struct GateUp {
   using S = Shape<Rows, 2, kExtra>;
 
   char* base;
+  const RowGroup* tiles;
   uint8_t* out;
   float* outScale;
   int64_t outRows;
@@ -119,7 +120,7 @@ struct GateUp {
       }
     } else {
       int thread = threadIdx.x % 128;
-      if (work.rows <= 64) {
+      if (halved(tiles, work.rows)) {
         // Warpgroup 1 has the up part of warpgroup 0's rows and hands it over, 16 KB at a time.
         if (thread == 0) {
           bulk_wait_read();
@@ -194,6 +195,7 @@ struct Linear {
   using S = Shape<Rows, kPair, 0>;
 
   RowStore to;
+  const RowGroup* tiles;
 
   __device__ __forceinline__ void operator()(
       float (&acc)[kPair][Rows / 2], const Work& work, int group, int warp, int lane) const {
@@ -211,7 +213,7 @@ struct Linear {
           }
         }
       }
-    } else if (work.rows <= 64) {
+    } else if (halved(tiles, work.rows)) {
       int row = warp * 16 + lane / 4;
       to.warp_tile(acc[0], first + row, (work.feature * kPair + group) * 128, row < work.rows,
                    row + 8 < work.rows, lane);
@@ -241,7 +243,7 @@ struct Linear {
     char* base = moontide::aligned_shared(raw);                                                                  \
     Operands operands = {a, aScale, aRows, w, wScale, kBlocks, featureTiles};                          \
     Schedule schedule = schedule_of(tiles, tileCount, rows, R, featureTiles / 2, 1, kBlocks);          \
-    run<GateUp<R>::S, R, 2>(operands, schedule, base, GateUp<R>{base, out, outScale, outRows});        \
+    run<GateUp<R>::S, R, 2>(operands, schedule, base, GateUp<R>{base, tiles, out, outScale, outRows});        \
   }
 
 // linear_R(a, aScale, aRows, w, wScale, tiles, tileCount, rows, kBlocks, featureTiles, splits, out, store,
@@ -261,7 +263,7 @@ struct Linear {
     Schedule schedule =                                                                                \
         schedule_of(tiles, tileCount, rows, R, featureTiles / Linear<R>::kPair, splits, kBlocks);      \
     run<Linear<R>::S, R, Linear<R>::kPair>(operands, schedule, base,                                   \
-                                           Linear<R>{{out, store, columns, stride, outRows}});           \
+                                           Linear<R>{{out, store, columns, stride, outRows}, tiles});           \
   }
 
 MOONTIDE_GATE_UP(16)

@@ -322,7 +322,7 @@ __device__ __forceinline__ void run(
           blocks_swapped<S, Rows, Pair, 1>(acc, scales, ring, step, base, shared, full, empty, group,
                                            lane);
         }
-      } else if (work.rows <= 64) {
+      } else if (halved(schedule.tiles, work.rows)) {
         for (; step < steps; step++) {
           scales.advance(step, work.kBegin + step, lane);
           block_half<S, Rows, Pair>(acc[0], scales, ring, step, base, shared, full, empty, group, warp % 4,

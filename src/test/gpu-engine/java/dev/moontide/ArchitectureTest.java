@@ -36,6 +36,8 @@ class ArchitectureTest {
         .definedBy("dev.moontide.tokenizer..")
         .layer("cpu")
         .definedBy("dev.moontide.cpu..")
+        .layer("cuda")
+        .definedBy("dev.moontide.cuda..")
         .layer("tensor")
         .definedBy("dev.moontide.tensor..")
         .layer("api")
@@ -55,6 +57,8 @@ class ArchitectureTest {
         .whereLayer("tokenizer")
         .mayOnlyBeAccessedByLayers("engine", "constraint")
         .whereLayer("cpu")
+        .mayOnlyBeAccessedByLayers("engine")
+        .whereLayer("cuda")
         .mayOnlyBeAccessedByLayers("engine")
         .whereLayer("tensor")
         .mayOnlyAccessLayers("api")
@@ -83,6 +87,17 @@ class ArchitectureTest {
         .should()
         .dependOnClassesThat()
         .resideInAPackage("org.bytedeco..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void onlyTheCudaBackendTouchesJCuda() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.moontide.cuda..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("jcuda..")
         .check(CLASSES);
   }
 

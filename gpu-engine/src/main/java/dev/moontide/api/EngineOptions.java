@@ -18,8 +18,9 @@ import java.nio.file.Path;
  *
  * @param model the checkpoint's folder
  * @param backend the device; {@link Backend#AUTO} says in the log what it chose and why
- * @param precision the compute type; {@link Precision#AUTO} takes bf16 where the device computes it
- *     natively, else float32
+ * @param precision the type of weights and cache; {@link Precision#BF16} is multiplied as it is
+ *     where the device does so natively, else widened to float32; {@link Precision#AUTO} takes bf16
+ *     where it is native, else float32
  * @param maxBatchTokens tokens one step computes at most
  * @param maxSequences sequences one step computes at most
  * @param kvCacheBytes memory for the latent cache; 0 chooses by what the model and the machine
@@ -27,6 +28,7 @@ import java.nio.file.Path;
  * @param maxModelLength longest prompt and output together; 0 takes the model's own limit
  * @param threads compute threads of the CPU backend; 0 takes the machine's processors
  * @param prefixCache whether requests share the computation of equal beginnings
+ * @param gpu which GPU the CUDA backend takes, in the driver's numbering
  */
 public record EngineOptions(
     Path model,
@@ -37,7 +39,8 @@ public record EngineOptions(
     long kvCacheBytes,
     int maxModelLength,
     int threads,
-    boolean prefixCache) {
+    boolean prefixCache,
+    int gpu) {
 
   /** Devices an engine runs on. */
   public enum Backend {
@@ -46,7 +49,7 @@ public record EngineOptions(
     CUDA
   }
 
-  /** Types it computes in. */
+  /** Types of weights and cache. */
   public enum Precision {
     AUTO,
     BF16,
@@ -59,6 +62,31 @@ public record EngineOptions(
     check(kvCacheBytes >= 0, "kv-cache-memory", kvCacheBytes, "0 (automatic) or a number of bytes");
     check(maxModelLength >= 0, "max-model-len", maxModelLength, "0 (the model's own) or more");
     check(threads >= 0, "threads", threads, "0 (all processors) or more");
+    check(gpu >= 0, "gpu", gpu, "0 or more");
+  }
+
+  /** On the first GPU, where the backend is one. */
+  public EngineOptions(
+      Path model,
+      Backend backend,
+      Precision precision,
+      int maxBatchTokens,
+      int maxSequences,
+      long kvCacheBytes,
+      int maxModelLength,
+      int threads,
+      boolean prefixCache) {
+    this(
+        model,
+        backend,
+        precision,
+        maxBatchTokens,
+        maxSequences,
+        kvCacheBytes,
+        maxModelLength,
+        threads,
+        prefixCache,
+        0);
   }
 
   private static void check(boolean valid, String name, Object value, String allowed) {
@@ -82,7 +110,8 @@ public record EngineOptions(
         kvCacheBytes,
         maxModelLength,
         threads,
-        prefixCache);
+        prefixCache,
+        gpu);
   }
 
   public EngineOptions withPrecision(Precision value) {
@@ -95,6 +124,21 @@ public record EngineOptions(
         kvCacheBytes,
         maxModelLength,
         threads,
-        prefixCache);
+        prefixCache,
+        gpu);
+  }
+
+  public EngineOptions withGpu(int value) {
+    return new EngineOptions(
+        model,
+        backend,
+        precision,
+        maxBatchTokens,
+        maxSequences,
+        kvCacheBytes,
+        maxModelLength,
+        threads,
+        prefixCache,
+        value);
   }
 }

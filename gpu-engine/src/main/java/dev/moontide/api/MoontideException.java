@@ -29,7 +29,9 @@ public class MoontideException extends RuntimeException {
     /** One row cannot be computed; the job goes on. */
     ROW,
     /** The engine failed; the task is retried. */
-    ENGINE
+    ENGINE,
+    /** The device is lost to this process, which must end; its tasks are retried elsewhere. */
+    DEVICE
   }
 
   private final Category category;

@@ -30,14 +30,15 @@ public sealed interface Objective {
    * The probability of each choice as the prompt's continuation, normalised over the choices.
    *
    * @param choices the closed set
-   * @param floor choices whose normalised probability is proven below this are not evaluated
-   *     further and get probability 0; 0 evaluates every choice
+   * @param tolerance most that a choice's normalised probability may be off; choices that need not
+   *     be evaluated for that get probability 0; 0 evaluates them all
    */
-  record Choose(ChoiceSet choices, double floor) implements Objective {
+  record Choose(ChoiceSet choices, double tolerance) implements Objective {
     public Choose {
-      if (!(floor >= 0 && floor < 0.5)) {
+      if (!(tolerance >= 0 && tolerance < 0.5)) {
         throw MoontideException.configuration(
-            "probability-floor is %s: allowed is 0 (evaluate every label) up to 0.5", floor);
+            "probability-tolerance is %s: allowed is 0 (evaluate every label) up to 0.5",
+            tolerance);
       }
     }
   }

@@ -11,6 +11,8 @@
  */
 package dev.moontide.checkpoint;
 
+import dev.moontide.tensor.Encoding;
+import java.nio.ByteBuffer;
 import java.util.Objects;
 
 /**
@@ -79,6 +81,22 @@ public final class BlockFp8Matrix implements StoredMatrix {
         decode(row, from, to, rowScales[b], out, start);
       }
     }
+  }
+
+  @Override
+  public Encoding encoding() {
+    return new Encoding.BlockFp8(block.blockRows(), block.blockColumns());
+  }
+
+  @Override
+  public void copy(int first, int count, ByteBuffer target) {
+    Objects.checkFromIndexSize(first, count, rows);
+    data.copy((long) first * columns, (long) count * columns, target);
+  }
+
+  @Override
+  public void readScales(int row, float[] out) {
+    scales.read(row, out);
   }
 
   private static void decode(byte[] row, int from, int to, float scale, float[] out, int offset) {

@@ -56,4 +56,17 @@ final class MappedFile {
       position += length;
     }
   }
+
+  /** Copies {@code count} bytes from {@code position} of the file into {@code target}. */
+  void copy(long position, long count, ByteBuffer target) {
+    long left = count;
+    while (left > 0) {
+      ByteBuffer chunk = chunks[(int) (position / chunkBytes)];
+      int from = (int) (position % chunkBytes);
+      int length = (int) Math.min(left, chunk.capacity() - from);
+      target.put(chunk.slice(from, length));
+      left -= length;
+      position += length;
+    }
+  }
 }

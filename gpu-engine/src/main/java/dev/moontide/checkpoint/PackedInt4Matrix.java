@@ -11,8 +11,10 @@
  */
 package dev.moontide.checkpoint;
 
+import dev.moontide.tensor.Encoding;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Objects;
 
@@ -88,6 +90,23 @@ public final class PackedInt4Matrix implements StoredMatrix {
         decode(row, from, Math.min(words, from + groupWords), rowScales[g], out, start);
       }
     }
+  }
+
+  @Override
+  public Encoding encoding() {
+    return new Encoding.GroupInt4(group.groupSize());
+  }
+
+  @Override
+  public void copy(int first, int count, ByteBuffer target) {
+    Objects.checkFromIndexSize(first, count, rows);
+    long rowBytes = columns / 2;
+    packed.copy(first * rowBytes, count * rowBytes, target);
+  }
+
+  @Override
+  public void readScales(int row, float[] out) {
+    scales.read(row, out);
   }
 
   private static void decode(byte[] row, int from, int to, float scale, float[] out, int offset) {

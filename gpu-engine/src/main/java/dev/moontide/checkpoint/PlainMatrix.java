@@ -11,6 +11,7 @@
  */
 package dev.moontide.checkpoint;
 
+import dev.moontide.tensor.Encoding;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -79,6 +80,18 @@ public final class PlainMatrix implements StoredMatrix {
       offset += n;
       left -= n;
     }
+  }
+
+  @Override
+  public Encoding encoding() {
+    return data.tensor().type() == StoredType.BF16 ? new Encoding.Bf16() : new Encoding.Numbers();
+  }
+
+  @Override
+  public void copy(int first, int count, ByteBuffer target) {
+    Objects.checkFromIndexSize(first, count, rows);
+    long rowBytes = (long) columns * data.tensor().type().bytes();
+    data.copy(first * rowBytes, count * rowBytes, target);
   }
 
   private static void decode(StoredType type, byte[] piece, int n, float[] out, int offset) {

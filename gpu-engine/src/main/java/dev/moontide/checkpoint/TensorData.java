@@ -11,6 +11,7 @@
  */
 package dev.moontide.checkpoint;
 
+import java.nio.ByteBuffer;
 import java.util.Objects;
 
 /** A tensor's bytes in its mapped file. Safe for concurrent use. */
@@ -31,5 +32,11 @@ final class TensorData {
   void copy(long from, byte[] target, int count) {
     Objects.checkFromIndexSize(from, count, tensor.bytes());
     file.copy(tensor.position() + from, target, count);
+  }
+
+  /** Copies {@code count} bytes from byte {@code from} of the tensor into target. */
+  void copy(long from, long count, ByteBuffer target) {
+    Objects.checkFromIndexSize(from, count, tensor.bytes());
+    file.copy(tensor.position() + from, count, target);
   }
 }

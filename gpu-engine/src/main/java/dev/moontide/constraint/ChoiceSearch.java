@@ -24,12 +24,13 @@ import java.util.Arrays;
  * the queue is answered, from this prompt's numbers alone, so how the queue was cut into steps
  * changes nothing.
  *
- * <p><b>Which nodes.</b> Let {@code Z} be the sum over all choices and {@code L ≤ Z} the sum of
- * those known. A choice below an unevaluated node is no more probable than the node's path {@code
- * p}, so where {@code p < floor · L} its share of {@code Z} is proven below the floor. The search
- * ends when that holds of every unevaluated node. Until then a round takes the nodes that would
- * matter even if all the mass still open turned out to belong to choices ({@code p ≥ floor · (L +
- * Σp)}), or, if there is none, those within a factor 4 of the largest.
+ * <p><b>Which nodes.</b> Let {@code L} be the sum of the choices known and {@code R} that of the
+ * paths to unevaluated nodes (times the most choices that end on one path: 1 where none begins
+ * another). The choices below a node share its path's probability, so the sum over all choices lies
+ * between {@code L} and {@code L + R}; once {@code R ≤ tolerance · L} no probability normalised
+ * over {@code L} is off by more than the tolerance, and the search ends. Until then a round takes
+ * the most probable nodes, as many as leave at most {@code tolerance · (L + R)}: {@code L} can end
+ * no larger. If that is none, it takes those within a factor 4 of the largest.
  *
  * <p>Sums are over logarithms: {@code p} may underflow a double.
  */
@@ -37,7 +38,7 @@ public final class ChoiceSearch {
   private static final double WITHIN = StrictMath.log(4);
 
   private final ChoiceTrie trie;
-  private final double floor;
+  private final double tolerance;
 
   /** log p of each node's path, valid once its parent is answered. */
   private final double[] logProbability;
@@ -60,21 +61,21 @@ public final class ChoiceSearch {
   private final int[] path;
 
   /**
-   * @param floor least share of {@code Z} that is evaluated for certain; 0 queues every inner node
-   *     at once
+   * @param tolerance most that a choice's normalised probability may be off; 0 queues every inner
+   *     node at once
    */
-  public ChoiceSearch(ChoiceTrie trie, double floor) {
+  public ChoiceSearch(ChoiceTrie trie, double tolerance) {
     this.trie = trie;
-    this.floor = floor;
+    this.tolerance = tolerance;
     logProbability = new double[trie.nodes()];
     isQueued = new boolean[trie.nodes()];
     slot = new int[trie.nodes()];
-    queue = new int[floor == 0 ? trie.innerNodes() : 8];
+    queue = new int[tolerance == 0 ? trie.innerNodes() : 8];
     path = new int[trie.maxDepth()];
     choiceLogProbability = new double[trie.choices().size()];
     Arrays.fill(choiceLogProbability, Double.NEGATIVE_INFINITY);
     isQueued[0] = true;
-    if (floor == 0) {
+    if (tolerance == 0) {
       for (int node = 1; node < trie.nodes(); node++) {
         if (isInner(node)) {
           enqueue(node);
@@ -99,7 +100,7 @@ public final class ChoiceSearch {
     return answered;
   }
 
-  /** Whether every choice's probability is known or proven below the floor. */
+  /** Whether every choice's probability is known or within the tolerance of 0. */
   public boolean isFinished() {
     return answered == queued + 1;
   }
@@ -157,19 +158,7 @@ public final class ChoiceSearch {
   }
 
   private void nextRound() {
-    if (frontierSize == 0) {
-      return;
-    }
-    double largest = Double.NEGATIVE_INFINITY;
-    double logPossible = logKnown;
-    for (int i = 0; i < frontierSize; i++) {
-      double logP = logProbability[frontier[i]];
-      largest = Math.max(largest, logP);
-      logPossible = logSum(logPossible, logP);
-    }
-    double logFloor = StrictMath.log(floor);
-    double threshold =
-        Math.max(logFloor + logKnown, Math.min(logFloor + logPossible, largest - WITHIN));
+    double threshold = threshold();
     int kept = 0;
     int open = frontierSize;
     for (int i = 0; i < open; i++) {
@@ -182,6 +171,37 @@ public final class ChoiceSearch {
       }
     }
     frontierSize = kept;
+  }
+
+  /** The least probable path that the next round takes; infinity if the search is at its end. */
+  private double threshold() {
+    if (frontierSize == 0) {
+      return Double.POSITIVE_INFINITY;
+    }
+    double[] ascending = new double[frontierSize];
+    for (int i = 0; i < frontierSize; i++) {
+      ascending[i] = logProbability[frontier[i]];
+    }
+    Arrays.sort(ascending);
+    double logOpen = Double.NEGATIVE_INFINITY;
+    for (double logP : ascending) {
+      logOpen = logSum(logOpen, logP);
+    }
+    // Choices that begin one another share a path: below it they have as many times its mass.
+    double logNested = StrictMath.log(trie.mostOnAPath());
+    double logTolerance = StrictMath.log(tolerance) - logNested;
+    if (logOpen <= logTolerance + logKnown) {
+      return Double.POSITIVE_INFINITY;
+    }
+    double logLeft = Double.NEGATIVE_INFINITY;
+    double logAllowed = logTolerance + logSum(logKnown, logNested + logOpen);
+    for (double logP : ascending) {
+      logLeft = logSum(logLeft, logP);
+      if (logLeft > logAllowed) {
+        return logP;
+      }
+    }
+    return ascending[frontierSize - 1] - WITHIN;
   }
 
   /** A path without a fork has one continuation: it is queued whole. */
@@ -220,9 +240,7 @@ public final class ChoiceSearch {
         : high + StrictMath.log1p(StrictMath.exp(low - high));
   }
 
-  /**
-   * Each choice's probability, normalised over those known; 0 where it was proven below the floor.
-   */
+  /** Each choice's probability, normalised over those known; 0 for the others. */
   public double[] probabilities() {
     double[] result = new double[choiceLogProbability.length];
     double largest = Double.NEGATIVE_INFINITY;

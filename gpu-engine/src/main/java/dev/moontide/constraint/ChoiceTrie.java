@@ -30,6 +30,7 @@ public final class ChoiceTrie {
   private final ChoiceSet choices;
   private final int nodes;
   private final int innerNodes;
+  private final int mostOnAPath;
   private final int[] token;
   private final int[] parent;
   private final int[] depth;
@@ -88,6 +89,17 @@ public final class ChoiceTrie {
     firstChild[end] = end;
     nodes = end;
     innerNodes = inner;
+    mostOnAPath = countOnPaths();
+  }
+
+  private int countOnPaths() {
+    int[] ended = new int[nodes];
+    int most = 0;
+    for (int node = 0; node < nodes; node++) {
+      ended[node] = (node == 0 ? 0 : ended[parent[node]]) + (terminal[node] ? 1 : 0);
+      most = Math.max(most, ended[node]);
+    }
+    return most;
   }
 
   private static int compare(TokenIds a, TokenIds b) {
@@ -106,6 +118,11 @@ public final class ChoiceTrie {
   /** Number of nodes with children, the root included: those whose logits are needed. */
   public int innerNodes() {
     return innerNodes;
+  }
+
+  /** Most choices that end on one path: 1 where no choice begins another. */
+  public int mostOnAPath() {
+    return mostOnAPath;
   }
 
   /** Length of the longest choice, in tokens. */

@@ -94,7 +94,7 @@ final class AttentionTask implements AutoCloseable {
     tiles = (prefix + blockSize - 1) / blockSize;
     scores.reserve((tiles * rows + gatheredTiles * heads) * stride);
     lane.source.reserve((long) rows * stride * type.bytes());
-    lane.target.reserve((long) rows * Math.max(stride, attention.latentDim()) * DType.F32.bytes());
+    lane.target.reserve((long) rows * Math.max(stride, layout.sumStride()) * DType.F32.bytes());
     if (gatheredTiles > 0) {
       gathered.reserve(layout);
     }
@@ -208,7 +208,7 @@ final class AttentionTask implements AutoCloseable {
     }
     int at = tiles * rows * stride;
     for (int i = 0; i < tokens; i++) {
-      long ofToken = target + (long) i * heads * attention.latentDim() * DType.F32.bytes();
+      long ofToken = target + (long) i * heads * layout.sumStride() * DType.F32.bytes();
       for (int tile = 0; tile < gatheredTiles(first + i); tile++, at += heads * stride) {
         gatherValues(first + i, tile);
         scores.putProbabilities(lane, at, heads * stride);
@@ -223,8 +223,8 @@ final class AttentionTask implements AutoCloseable {
     int latentDim = attention.latentDim();
     int n = rows * latentDim;
     float[] values = lane.floats(n);
-    lane.target.floats().get(0, values, 0, n);
     for (int r = 0; r < rows; r++) {
+      lane.target.floats().get(r * layout.sumStride(), values, r * latentDim, latentDim);
       Rows.scale(values, r * latentDim, latentDim, 1f / totals[r]);
     }
     Staging.floats(lane, type, values, n, sums, to);

@@ -27,6 +27,7 @@ import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.List;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * rest in Java on the heap.
  */
 public final class CpuOps implements Ops {
-  private final DType type;
+  private final Arithmetic arithmetic;
   private final String description;
   private final Dnnl dnnl;
   private final NativeMemory memory = new NativeMemory();
@@ -55,14 +56,13 @@ public final class CpuOps implements Ops {
   private @Nullable RotationTable rotations;
   private boolean closed;
 
-  private CpuOps(Dnnl dnnl, DType type, int threads) {
+  private CpuOps(Dnnl dnnl, Arithmetic arithmetic, int threads) {
     this.dnnl = dnnl;
-    this.type = type;
+    this.arithmetic = arithmetic;
     description =
-        "cpu: oneDNN %s, %d thread%s"
-            .formatted(type == DType.BF16 ? "bf16" : "f32", threads, threads == 1 ? "" : "s");
+        "cpu: oneDNN %s, %d thread%s".formatted(arithmetic, threads, threads == 1 ? "" : "s");
     kernels = new MatmulKernels(dnnl);
-    loader = new WeightLoader(dnnl, kernels, memory, type);
+    loader = new WeightLoader(dnnl, kernels, memory, arithmetic);
     workers = new Workers(threads);
     lanes = new Lane[threads];
     for (int i = 0; i < threads; i++) {
@@ -72,8 +72,8 @@ public final class CpuOps implements Ops {
     normalisation = new Normalisation(workers, lanes);
     products = new MatrixProducts(workers, lanes);
     gating = new Gating(workers);
-    latentAppend = new LatentAppend(workers, lanes, type);
-    latentAttention = new LatentAttention(workers, lanes, type);
+    latentAppend = new LatentAppend(workers, lanes, arithmetic.stored());
+    latentAttention = new LatentAttention(workers, lanes, arithmetic.operand());
     routes = new Routes(workers, lanes);
     expertProducts = new ExpertProducts(workers, lanes);
     logits = new Logits(workers, lanes);
@@ -82,27 +82,26 @@ public final class CpuOps implements Ops {
   /**
    * Opens the CPU.
    *
-   * @param precision {@code AUTO} takes bf16 where this CPU multiplies it natively, else float32
+   * @param precision {@code AUTO} takes bf16 where this CPU multiplies it natively, else float32;
+   *     {@code BF16} keeps weights and the cache in bf16 in any case, and multiplies in float32
+   *     where bf16 is not native
    * @param threads compute threads, the caller's included; 0 takes the machine's processors
-   * @throws MoontideException where oneDNN does not load here, or bf16 is asked for and the CPU
-   *     lacks it
+   * @throws MoontideException where oneDNN does not load here
    */
   public static CpuOps create(Precision precision, int threads) {
     Dnnl dnnl = new Dnnl();
+    return create(dnnl, Arithmetic.of(precision, dnnl), threads);
+  }
+
+  /** Opens the CPU with an arithmetic that need not be what it does best. */
+  static CpuOps create(Arithmetic arithmetic, int threads) {
+    return create(new Dnnl(), arithmetic, threads);
+  }
+
+  private static CpuOps create(Dnnl dnnl, Arithmetic arithmetic, int threads) {
     WarmUp.run();
-    try {
-      DType type =
-          switch (precision) {
-            case F32 -> DType.F32;
-            case AUTO -> NativeBf16.available(dnnl) ? DType.BF16 : DType.F32;
-            case BF16 -> NativeBf16.require(dnnl);
-          };
-      return new CpuOps(
-          dnnl, type, threads > 0 ? threads : Runtime.getRuntime().availableProcessors());
-    } catch (MoontideException e) {
-      dnnl.close();
-      throw e;
-    }
+    return new CpuOps(
+        dnnl, arithmetic, threads > 0 ? threads : Runtime.getRuntime().availableProcessors());
   }
 
   @Override
@@ -112,7 +111,7 @@ public final class CpuOps implements Ops {
 
   @Override
   public DType dtype() {
-    return type;
+    return arithmetic.stored();
   }
 
   /** Threads that compute, the caller's included. */
@@ -138,7 +137,7 @@ public final class CpuOps implements Ops {
 
   @Override
   public Weight table(MatrixSource source) {
-    return new TableWeight(type, source, memory);
+    return new TableWeight(arithmetic.stored(), source, memory);
   }
 
   @Override
@@ -172,7 +171,7 @@ public final class CpuOps implements Ops {
 
   @Override
   public Tensor operand(int rows, int columns) {
-    return switch (type) {
+    return switch (arithmetic.operand()) {
       case BF16 -> new Bf16Tensor(rows, columns);
       case F32 -> new FloatTensor(rows, columns);
     };
@@ -185,15 +184,20 @@ public final class CpuOps implements Ops {
 
   @Override
   public KvCache kvCache(int layers, int blocks, int blockSize, Attention attention) {
-    return new LatentCache(kernels, memory, type, layers, blocks, blockSize, attention);
+    return new LatentCache(kernels, memory, arithmetic, layers, blocks, blockSize, attention);
   }
 
   @Override
   public long kvBlockBytes(int layers, int blockSize, Attention attention) {
-    return layers * LatentLayout.blockBytes(type, blockSize, attention);
+    return layers * LatentLayout.blockBytes(arithmetic, blockSize, attention);
   }
 
   // ---- the equations -------------------------------------------------------------------------
+
+  @Override
+  public void run(Step step, IntConsumer equations) {
+    equations.accept(step.tokens());
+  }
 
   @Override
   public void embed(Tensor x, Weight table, Step step) {

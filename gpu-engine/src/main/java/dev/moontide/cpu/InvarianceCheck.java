@@ -26,7 +26,7 @@ final class InvarianceCheck {
 
   boolean holds(int rows) {
     MatmulShape shape = kernel.shape();
-    int typeBytes = shape.type().bytes();
+    int typeBytes = shape.source().bytes();
     int targetBytes = shape.target().bytes();
     long sourceBytes = (long) rows * shape.sourceStride() * typeBytes;
     long resultBytes = (long) rows * shape.targetStride() * targetBytes;
@@ -36,8 +36,8 @@ final class InvarianceCheck {
       long weight = memory.allocate(kernel.weightBytes(), "a check");
       long together = memory.allocate(resultBytes, "a check");
       long apart = memory.allocate(resultBytes, "a check");
-      RandomNumbers.fill(source, sourceBytes, shape.type(), 1);
-      RandomNumbers.fill(weight, kernel.weightBytes(), shape.type(), 2);
+      RandomNumbers.fill(source, sourceBytes, shape.source(), 1);
+      RandomNumbers.fill(weight, kernel.weightBytes(), shape.weight(), 2);
       RandomNumbers.fill(together, resultBytes, shape.target(), 3);
       RandomNumbers.fill(apart, resultBytes, shape.target(), 3);
       lane.execute(kernel, rows, source, weight, together);

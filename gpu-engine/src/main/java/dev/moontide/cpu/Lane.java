@@ -108,7 +108,7 @@ final class Lane implements AutoCloseable {
       execute(
           kernel,
           call,
-          from + (long) done * shape.sourceStride() * shape.type().bytes(),
+          from + (long) done * shape.sourceStride() * shape.source().bytes(),
           weight,
           to + (long) done * shape.targetStride() * shape.target().bytes());
       done += call;

@@ -12,7 +12,6 @@
 package dev.moontide.cpu;
 
 import dev.moontide.tensor.Attention;
-import dev.moontide.tensor.DType;
 import dev.moontide.tensor.KvCache;
 import java.nio.ByteBuffer;
 
@@ -40,14 +39,14 @@ final class LatentCache implements KvCache {
   LatentCache(
       MatmulKernels kernels,
       NativeMemory memory,
-      DType type,
+      Arithmetic arithmetic,
       int layers,
       int blocks,
       int blockSize,
       Attention attention) {
     this.blocks = blocks;
     this.blockSize = blockSize;
-    layout = new LatentLayout(kernels, type, blockSize, attention);
+    layout = new LatentLayout(kernels, arithmetic, blockSize, attention);
     blocksPerBuffer = (int) Math.max(1, BUFFER_BYTES / layout.blockBytes());
     int count = (blocks + blocksPerBuffer - 1) / blocksPerBuffer;
     addresses = new long[layers];

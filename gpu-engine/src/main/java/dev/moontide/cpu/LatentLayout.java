@@ -20,40 +20,46 @@ import java.nio.ByteBuffer;
  * by a page of values (latent, a token a row), and the products that read them.
  */
 final class LatentLayout {
-  private final DType type;
   private final int latentDim;
   private final int cacheColumns;
   private final int stride;
+  private final int sumStride;
   private final PageLayout keys;
   private final PageLayout values;
   private final MatmulKernel scores;
   private final MatmulKernel firstSum;
   private final MatmulKernel nextSum;
 
-  LatentLayout(MatmulKernels kernels, DType type, int blockSize, Attention attention) {
-    this.type = type;
+  LatentLayout(MatmulKernels kernels, Arithmetic arithmetic, int blockSize, Attention attention) {
     latentDim = attention.latentDim();
     cacheColumns = attention.cacheColumns();
-    stride = PageLayout.roundUp(blockSize, 16);
-    keys = new PageLayout(type, cacheColumns, blockSize);
-    values = new PageLayout(type, blockSize, latentDim);
-    scores =
-        kernels.of(
-            new MatmulShape(
-                type, cacheColumns, blockSize, cacheColumns, DType.F32, stride, true, false));
-    firstSum = kernels.of(sum(blockSize, false));
-    nextSum = kernels.of(sum(blockSize, true));
+    keys = new PageLayout(arithmetic, cacheColumns, blockSize);
+    values = new PageLayout(arithmetic, blockSize, latentDim);
+    stride = keys.productColumns();
+    sumStride = values.productColumns();
+    scores = kernels.of(shape(keys, cacheColumns, stride, false));
+    firstSum = kernels.of(shape(values, stride, sumStride, false));
+    nextSum = kernels.of(shape(values, stride, sumStride, true));
   }
 
-  private MatmulShape sum(int blockSize, boolean accumulate) {
+  /** A product with a page, its padding included: rows of scores and sums have room for it. */
+  private static MatmulShape shape(
+      PageLayout page, int sourceStride, int targetStride, boolean accumulate) {
     return new MatmulShape(
-        type, blockSize, latentDim, stride, DType.F32, latentDim, true, accumulate);
+        page.arithmetic(),
+        page.rows(),
+        targetStride,
+        sourceStride,
+        DType.F32,
+        targetStride,
+        true,
+        accumulate);
   }
 
   /** Bytes of both pages. */
-  static long blockBytes(DType type, int blockSize, Attention attention) {
-    return new PageLayout(type, attention.cacheColumns(), blockSize).bytes()
-        + new PageLayout(type, blockSize, attention.latentDim()).bytes();
+  static long blockBytes(Arithmetic arithmetic, int blockSize, Attention attention) {
+    return new PageLayout(arithmetic, attention.cacheColumns(), blockSize).bytes()
+        + new PageLayout(arithmetic, blockSize, attention.latentDim()).bytes();
   }
 
   long blockBytes() {
@@ -68,6 +74,11 @@ final class LatentLayout {
   /** Elements from one row of scores or probabilities of a block to the next, a multiple of 16. */
   int stride() {
     return stride;
+  }
+
+  /** Elements from one row of sums of latents to the next, a multiple of 16. */
+  int sumStride() {
+    return sumStride;
   }
 
   /** {@code [rows, cacheColumns] · keys}: scores of a block's tokens. */
@@ -87,19 +98,30 @@ final class LatentLayout {
 
   /** Writes a token's entry in bf16: {@code cacheColumns} numbers of {@code entry}. */
   void write(ByteBuffer block, int offset, int token, short[] entry, boolean finite) {
+    writeKeys(block, offset + keys.index(0, token) * Short.BYTES, entry);
+    int toValues = offset + (int) valuesOffset();
+    int width = values.columnBlock();
+    int step = values.pair() * Short.BYTES;
+    for (int first = 0; first < latentDim; first += width) {
+      int to = toValues + values.index(token, first) * Short.BYTES;
+      for (int c = first; c < Math.min(latentDim, first + width); c++, to += step) {
+        block.putShort(to, finite ? entry[c] : 0);
+      }
+    }
+  }
+
+  private void writeKeys(ByteBuffer block, int first, short[] entry) {
     int step = keys.pairStride() * Short.BYTES;
-    int at = offset + keys.index(0, token) * Short.BYTES;
+    int at = first;
+    if (keys.pair() == 1) {
+      for (int k = 0; k < cacheColumns; k++, at += step) {
+        block.putShort(at, entry[k]);
+      }
+      return;
+    }
     for (int k = 0; k < cacheColumns; k += 2, at += step) {
       int second = k + 1 < cacheColumns ? entry[k + 1] : 0;
       block.putInt(at, (second << 16) | (entry[k] & 0xFFFF));
-    }
-    int toValues = offset + (int) valuesOffset();
-    int width = values.columnBlock();
-    for (int first = 0; first < latentDim; first += width) {
-      int to = toValues + values.index(token, first) * Short.BYTES;
-      for (int c = first; c < Math.min(latentDim, first + width); c++, to += 2 * Short.BYTES) {
-        block.putShort(to, finite ? entry[c] : 0);
-      }
     }
   }
 
@@ -122,24 +144,32 @@ final class LatentLayout {
 
   /** Copies a token's keys from one block to another. */
   void copyKeys(ByteBuffer from, int fromOffset, int token, ByteBuffer to, int toToken) {
-    // A pair in bf16 and a number in float32 are both 4 bytes.
-    int source = fromOffset + keys.index(0, token) * type.bytes();
-    int target = keys.index(0, toToken) * type.bytes();
-    int step = keys.pairStride() * type.bytes();
-    for (int k = 0; k < cacheColumns; k += keys.pair(), source += step, target += step) {
-      to.putInt(target, from.getInt(source));
+    int bytes = keys.type().bytes();
+    int source = fromOffset + keys.index(0, token) * bytes;
+    int target = keys.index(0, toToken) * bytes;
+    int step = keys.pairStride() * bytes;
+    int pair = keys.pair();
+    for (int k = 0; k < cacheColumns; k += pair, source += step, target += step) {
+      copy(from, source, to, target, pair * bytes);
     }
   }
 
   /** Copies a token's values from one block to another. */
   void copyValues(ByteBuffer from, int fromOffset, int token, ByteBuffer to, int toToken) {
+    int bytes = values.type().bytes();
     for (int c = 0; c < latentDim; c++) {
-      int source = fromOffset + (int) valuesOffset() + values.index(token, c) * type.bytes();
-      int target = (int) valuesOffset() + values.index(toToken, c) * type.bytes();
-      switch (type) {
-        case BF16 -> to.putShort(target, from.getShort(source));
-        case F32 -> to.putInt(target, from.getInt(source));
-      }
+      int source = fromOffset + (int) valuesOffset() + values.index(token, c) * bytes;
+      int target = (int) valuesOffset() + values.index(toToken, c) * bytes;
+      copy(from, source, to, target, bytes);
+    }
+  }
+
+  /** Copies 2 or 4 bytes: a number in bf16; a number in float32 or a pair in bf16. */
+  private static void copy(ByteBuffer from, int source, ByteBuffer to, int target, int bytes) {
+    if (bytes == Short.BYTES) {
+      to.putShort(target, from.getShort(source));
+    } else {
+      to.putInt(target, from.getInt(source));
     }
   }
 }

@@ -12,7 +12,6 @@
 package dev.moontide.cpu;
 
 import dev.moontide.tensor.Attention;
-import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Weight;
 
 /**
@@ -27,28 +26,32 @@ final class LatentWeight implements Weight {
 
   /** Allocates it, not yet filled. */
   LatentWeight(
-      MatmulKernels kernels, NativeMemory memory, DType type, Attention attention, String name) {
+      MatmulKernels kernels,
+      NativeMemory memory,
+      Arithmetic arithmetic,
+      Attention attention,
+      String name) {
     this.attention = attention;
     int heads = attention.heads();
     absorb =
         kernels.of(
             new MatmulShape(
-                type,
+                arithmetic,
                 attention.nopeDim(),
                 attention.latentDim(),
                 attention.nopeDim(),
-                type,
+                arithmetic.operand(),
                 heads * attention.cacheColumns(),
                 false,
                 false));
     value =
         kernels.of(
             new MatmulShape(
-                type,
+                arithmetic,
                 attention.latentDim(),
                 attention.valueDim(),
                 heads * attention.latentDim(),
-                type,
+                arithmetic.operand(),
                 attention.valueDim(),
                 false,
                 false));

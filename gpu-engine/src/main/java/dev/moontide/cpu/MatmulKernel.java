@@ -112,15 +112,12 @@ final class MatmulKernel implements AutoCloseable {
   }
 
   private dnnl_memory_desc requestedWeight() {
-    int tag =
-        shape.paged()
-            ? new PageLayout(shape.type(), shape.inner(), shape.columns()).tag()
-            : dnnl_format_tag_any;
-    return Dnnl.tagged(shape.type(), shape.inner(), shape.columns(), tag);
+    int tag = shape.paged() || shape.widens() ? shape.page().tag() : dnnl_format_tag_any;
+    return Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), tag);
   }
 
   private dnnl_memory_desc source(int rows) {
-    return Dnnl.rowMajor(shape.type(), rows, shape.inner(), shape.sourceStride());
+    return Dnnl.rowMajor(shape.source(), rows, shape.inner(), shape.sourceStride());
   }
 
   private dnnl_memory_desc target(int rows) {

@@ -17,7 +17,7 @@ import dev.moontide.tensor.DType;
 public final class MatmulRate {
   private static final int SIZE = 1024;
   private static final int REPETITIONS = 5;
-  private static final int PRODUCTS = 32;
+  private static final int PRODUCTS = 8;
 
   private MatmulRate() {}
 
@@ -31,21 +31,22 @@ public final class MatmulRate {
         MatmulKernels kernels = new MatmulKernels(dnnl);
         NativeMemory memory = new NativeMemory();
         Workers workers = new Workers(threads)) {
-      MatmulKernel kernel = kernels.of(MatmulShape.packed(type, SIZE, SIZE, SIZE));
+      Arithmetic arithmetic = Arithmetic.of(type, dnnl);
+      DType source = arithmetic.operand();
+      MatmulKernel kernel = kernels.of(MatmulShape.packed(arithmetic, SIZE, SIZE, SIZE));
       Lane[] lanes = new Lane[threads];
       long[] weights = new long[threads];
       for (int i = 0; i < threads; i++) {
         lanes[i] = new Lane(dnnl);
-        long sourceBytes = (long) SIZE * SIZE * type.bytes();
+        long sourceBytes = (long) SIZE * SIZE * source.bytes();
         lanes[i].source.reserve(sourceBytes);
-        RandomNumbers.fill(lanes[i].source.address(), sourceBytes, type, i);
+        RandomNumbers.fill(lanes[i].source.address(), sourceBytes, source, i);
         lanes[i].target.reserve((long) SIZE * SIZE * DType.F32.bytes());
         weights[i] = memory.allocate(kernel.weightBytes(), "a measurement");
         RandomNumbers.fill(weights[i], kernel.weightBytes(), type, threads + i);
       }
       int rounds = PRODUCTS * threads;
-      Workers.Body product =
-          (task, worker) -> multiply(lanes[worker], kernel, type, weights[worker]);
+      Workers.Body product = (task, worker) -> multiply(lanes[worker], kernel, weights[worker]);
       long best = Long.MAX_VALUE;
       for (int i = 0; i < REPETITIONS; i++) {
         long start = System.nanoTime();
@@ -60,13 +61,13 @@ public final class MatmulRate {
   }
 
   /** All rows, in calls of the most rows the backend itself makes. */
-  private static void multiply(Lane lane, MatmulKernel kernel, DType type, long weight) {
+  private static void multiply(Lane lane, MatmulKernel kernel, long weight) {
     int rows = MatmulKernel.MAX_ROWS;
     for (int first = 0; first < SIZE; first += rows) {
       lane.multiply(
           kernel,
           rows,
-          lane.source.address() + (long) first * SIZE * type.bytes(),
+          lane.source.address() + (long) first * SIZE * kernel.shape().source().bytes(),
           weight,
           lane.target.address() + (long) first * SIZE * DType.F32.bytes());
     }

@@ -16,7 +16,7 @@ import dev.moontide.tensor.DType;
 /**
  * A matrix product {@code [rows, inner] · [inner, columns]} for any number of rows.
  *
- * @param type of both factors
+ * @param arithmetic types of the factors
  * @param sourceStride elements from one row of the left factor to the next
  * @param target type of the result
  * @param targetStride elements from one row of the result to the next
@@ -25,7 +25,7 @@ import dev.moontide.tensor.DType;
  * @param accumulate whether the product is added to what the result holds
  */
 record MatmulShape(
-    DType type,
+    Arithmetic arithmetic,
     int inner,
     int columns,
     int sourceStride,
@@ -35,7 +35,28 @@ record MatmulShape(
     boolean accumulate) {
 
   /** A product of packed rows into packed rows. */
-  static MatmulShape packed(DType type, int inner, int columns, int targetStride) {
-    return new MatmulShape(type, inner, columns, inner, DType.F32, targetStride, false, false);
+  static MatmulShape packed(Arithmetic arithmetic, int inner, int columns, int targetStride) {
+    return new MatmulShape(
+        arithmetic, inner, columns, inner, DType.F32, targetStride, false, false);
+  }
+
+  /** Type of the left factor. */
+  DType source() {
+    return arithmetic.operand();
+  }
+
+  /** Type of the right factor. */
+  DType weight() {
+    return arithmetic.stored(columns);
+  }
+
+  /** Whether oneDNN widens the right factor, which then lies in a {@link PageLayout} too. */
+  boolean widens() {
+    return weight() != source();
+  }
+
+  /** The layout of a right factor that is paged or widened. */
+  PageLayout page() {
+    return new PageLayout(arithmetic, inner, columns);
   }
 }

@@ -15,9 +15,9 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.tensor.DType;
 
 /**
- * Whether this CPU multiplies bf16 natively. Where it does not, oneDNN computes such products with
- * reference code a thousand times slower, or by conversion to float32, and says so only in the name
- * of the implementation.
+ * Whether this CPU multiplies bf16 natively (AVX512_BF16, AMX). Where it does not, oneDNN refuses
+ * such products, or computes them with reference code a thousand times slower and says so only in
+ * the name of the implementation.
  */
 final class NativeBf16 {
   private static final int SIZE = 64;
@@ -25,27 +25,12 @@ final class NativeBf16 {
   private NativeBf16() {}
 
   static boolean available(Dnnl dnnl) {
-    return implementation(dnnl).startsWith("brg");
-  }
-
-  /** {@link DType#BF16}, or an error that says what is missing. */
-  static DType require(Dnnl dnnl) {
-    if (!available(dnnl)) {
-      throw MoontideException.configuration(
-          "dtype is bf16, which this CPU does not multiply natively (oneDNN would use %s; bf16"
-              + " needs AVX512_BF16 or AMX): use f32 or auto",
-          implementation(dnnl));
-    }
-    return DType.BF16;
-  }
-
-  private static String implementation(Dnnl dnnl) {
+    MatmulShape shape =
+        new MatmulShape(Arithmetic.BF16, SIZE, SIZE, SIZE, DType.F32, SIZE, true, true);
     try (MatmulKernels kernels = new MatmulKernels(dnnl)) {
-      return kernels
-          .of(new MatmulShape(DType.BF16, SIZE, SIZE, SIZE, DType.F32, SIZE, true, true))
-          .implementation();
+      return kernels.of(shape).implementation().startsWith("brg");
     } catch (MoontideException e) {
-      return "nothing: " + e.getMessage();
+      return false;
     }
   }
 }

@@ -28,6 +28,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_stream_destroy;
 import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.MatrixSource;
+import java.util.Arrays;
 import org.bytedeco.dnnl.dnnl_exec_arg_t;
 import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -45,6 +46,7 @@ final class Packer implements AutoCloseable {
   private final Tile plain = new Tile();
   private float[] decoded = new float[0];
   private short[] rounded = new short[0];
+  private short[] arranged = new short[0];
 
   Packer(Dnnl dnnl) {
     this.dnnl = dnnl;
@@ -52,49 +54,87 @@ final class Packer implements AutoCloseable {
   }
 
   /** Packs the whole matrix at {@code address}. */
-  void pack(MatrixSource source, Panels panels, DType type, long address) {
+  void pack(MatrixSource source, Panels panels, long address) {
     for (int p = 0; p < panels.count(); p++) {
-      read(source, panels.firstColumn(p), panels.columns(p), type);
-      reorder(panels.kernel(p), dnnl_ba, address + panels.offset(p));
+      packOutputs(source, panels.firstColumn(p), panels.kernel(p), address + panels.offset(p));
     }
   }
 
   /** Packs rows whose transpose is the kernel's right factor: the source's rows are outputs. */
   void packOutputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    read(source, firstRow, kernel.shape().columns(), kernel.shape().type());
-    reorder(kernel, dnnl_ba, address);
+    MatmulShape shape = kernel.shape();
+    read(source, firstRow, shape.columns(), shape);
+    if (shape.widens()) {
+      Arrangement.columns(shape.page(), rounded, arranged(shape));
+      putArranged(shape, address);
+    } else {
+      reorder(kernel, dnnl_ba, address);
+    }
   }
 
   /** Packs rows that are the kernel's right factor as they stand: the source's rows are inputs. */
   void packInputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    read(source, firstRow, kernel.shape().inner(), kernel.shape().type());
-    reorder(kernel, dnnl_ab, address);
+    MatmulShape shape = kernel.shape();
+    read(source, firstRow, shape.inner(), shape);
+    if (shape.widens()) {
+      Arrangement.rows(shape.page(), rounded, arranged(shape));
+      putArranged(shape, address);
+    } else {
+      reorder(kernel, dnnl_ab, address);
+    }
   }
 
-  /** Reads rows into the plain tile as {@code type}. */
-  private void read(MatrixSource source, int first, int count, DType type) {
+  /** Room for a right factor of {@code shape}, zeros in its padding. */
+  private short[] arranged(MatmulShape shape) {
+    int n = shape.page().elements();
+    if (arranged.length < n) {
+      arranged = new short[n];
+    } else {
+      Arrays.fill(arranged, 0, n, (short) 0);
+    }
+    return arranged;
+  }
+
+  private void putArranged(MatmulShape shape, long address) {
+    PageLayout page = shape.page();
+    Address.view(address, page.bytes()).asShortBuffer().put(0, arranged, 0, page.elements());
+  }
+
+  /** Reads rows and rounds them to what {@code shape} stores. */
+  private void read(MatrixSource source, int first, int count, MatmulShape shape) {
     int n = Math.multiplyExact(count, source.columns());
     if (decoded.length < n) {
       decoded = new float[n];
     }
     source.read(first, count, decoded, 0);
-    plain.reserve((long) n * type.bytes());
-    switch (type) {
-      case BF16 -> {
-        if (rounded.length < n) {
-          rounded = new short[n];
-        }
-        Bf16.fromFloats(decoded, 0, rounded, 0, n);
-        plain.shorts().put(0, rounded, 0, n);
+    if (shape.arithmetic().stored() == DType.BF16) {
+      if (rounded.length < n) {
+        rounded = new short[n];
       }
-      case F32 -> plain.floats().put(0, decoded, 0, n);
+      Bf16.fromFloats(decoded, 0, rounded, 0, n);
+    }
+  }
+
+  /** Puts what was read into the plain tile. */
+  private void stage(MatmulShape shape) {
+    int n = shape.inner() * shape.columns();
+    plain.reserve((long) n * shape.weight().bytes());
+    switch (shape.weight()) {
+      case BF16 -> plain.shorts().put(0, rounded, 0, n);
+      case F32 -> {
+        if (shape.arithmetic().stored() == DType.BF16) {
+          Bf16.toFloats(rounded, 0, decoded, 0, n);
+        }
+        plain.floats().put(0, decoded, 0, n);
+      }
     }
   }
 
   private void reorder(MatmulKernel kernel, int plainTag, long address) {
     MatmulShape shape = kernel.shape();
+    stage(shape);
     dnnl_memory_desc plainDescription =
-        Dnnl.tagged(shape.type(), shape.inner(), shape.columns(), plainTag);
+        Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), plainTag);
     dnnl_primitive_desc description = new dnnl_primitive_desc();
     check(
         dnnl_reorder_primitive_desc_create(

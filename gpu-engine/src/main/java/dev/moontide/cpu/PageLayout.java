@@ -24,17 +24,29 @@ import dev.moontide.tensor.DType;
 
 /**
  * How a page of the cache lies in memory, so that oneDNN multiplies with it as it is: columns in
- * blocks of {@link #columnBlock()}, in them rows in blocks of {@link #rowBlock()}, in them (bf16)
- * rows in pairs, the two numbers of a pair side by side. Dimensions are padded to whole blocks with
- * zeros.
+ * blocks of {@link #columnBlock()}, in them rows in blocks of {@link #rowBlock()}, in them (native
+ * bf16) rows in pairs, the two numbers of a pair side by side. Dimensions are padded to whole
+ * blocks with zeros.
  *
  * @param rows what a product sums over
  * @param columns the product's outputs
  */
-record PageLayout(DType type, int rows, int columns) {
+record PageLayout(Arithmetic arithmetic, int rows, int columns) {
+  private static final int NARROWEST_BLOCK = 16;
+
+  /** Type of the elements. */
+  DType type() {
+    return arithmetic.stored();
+  }
+
+  /** Columns a product with the page computes, padding included, which no arithmetic refuses. */
+  int productColumns() {
+    return roundUp(columns, NARROWEST_BLOCK);
+  }
+
   /** Rows that lie side by side. */
   int pair() {
-    return type == DType.BF16 ? 2 : 1;
+    return arithmetic == Arithmetic.BF16 ? 2 : 1;
   }
 
   int rowBlock() {
@@ -42,7 +54,7 @@ record PageLayout(DType type, int rows, int columns) {
   }
 
   int columnBlock() {
-    return Math.min(64, roundUp(columns, 16));
+    return Math.min(64, productColumns());
   }
 
   /** oneDNN's name of the layout, where A are the rows and B the columns. */
@@ -62,7 +74,7 @@ record PageLayout(DType type, int rows, int columns) {
   }
 
   long bytes() {
-    return (long) elements() * type.bytes();
+    return (long) elements() * type().bytes();
   }
 
   /** Elements from a row's pair to the next pair of its block. */

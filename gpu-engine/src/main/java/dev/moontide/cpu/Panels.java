@@ -33,7 +33,8 @@ final class Panels {
   private final MatmulKernel full;
   private final MatmulKernel last;
 
-  private Panels(MatmulKernels kernels, DType type, int outputs, int inputs, boolean joined) {
+  private Panels(
+      MatmulKernels kernels, Arithmetic arithmetic, int outputs, int inputs, boolean joined) {
     this.outputs = outputs;
     this.inputs = inputs;
     this.joined = joined;
@@ -41,22 +42,22 @@ final class Panels {
     int wanted = (outputs + widest - 1) / widest;
     width = Math.min(outputs, PageLayout.roundUp((outputs + wanted - 1) / wanted, BLOCK));
     count = (outputs + width - 1) / width;
-    full = kernel(kernels, type, width);
-    last = kernel(kernels, type, columns(count - 1));
+    full = kernel(kernels, arithmetic, width);
+    last = kernel(kernels, arithmetic, columns(count - 1));
   }
 
   /** Panels whose results stand in tiles of their own. */
-  static Panels separate(MatmulKernels kernels, DType type, int outputs, int inputs) {
-    return new Panels(kernels, type, outputs, inputs, false);
+  static Panels separate(MatmulKernels kernels, Arithmetic arithmetic, int outputs, int inputs) {
+    return new Panels(kernels, arithmetic, outputs, inputs, false);
   }
 
   /** Panels whose results stand side by side in rows of all outputs. */
-  static Panels joined(MatmulKernels kernels, DType type, int outputs, int inputs) {
-    return new Panels(kernels, type, outputs, inputs, true);
+  static Panels joined(MatmulKernels kernels, Arithmetic arithmetic, int outputs, int inputs) {
+    return new Panels(kernels, arithmetic, outputs, inputs, true);
   }
 
-  private MatmulKernel kernel(MatmulKernels kernels, DType type, int columns) {
-    return kernels.of(MatmulShape.packed(type, inputs, columns, joined ? outputs : columns));
+  private MatmulKernel kernel(MatmulKernels kernels, Arithmetic arithmetic, int columns) {
+    return kernels.of(MatmulShape.packed(arithmetic, inputs, columns, joined ? outputs : columns));
   }
 
   int outputs() {

@@ -44,11 +44,7 @@ final class RotationTable {
     int end = Math.max(position + 1, 2 * positions);
     values = Arrays.copyOf(values, Math.multiplyExact(end, dimension));
     for (int p = positions; p < end; p++) {
-      for (int i = 0; i < dimension / 2; i++) {
-        double angle = p * rope.inverseFrequency(i);
-        values[p * dimension + 2 * i] = (float) (Math.cos(angle) * rope.attentionFactor());
-        values[p * dimension + 2 * i + 1] = (float) (Math.sin(angle) * rope.attentionFactor());
-      }
+      rope.rotation(p, values, p * dimension);
     }
     positions = end;
   }

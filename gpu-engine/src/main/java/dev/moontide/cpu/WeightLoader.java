@@ -13,7 +13,6 @@ package dev.moontide.cpu;
 
 import dev.moontide.api.MoontideException;
 import dev.moontide.tensor.Attention;
-import dev.moontide.tensor.DType;
 import dev.moontide.tensor.MatrixSource;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -24,37 +23,36 @@ final class WeightLoader implements AutoCloseable {
   private final Dnnl dnnl;
   private final MatmulKernels kernels;
   private final NativeMemory memory;
-  private final DType type;
+  private final Arithmetic arithmetic;
 
   /** Packers no thread is using. */
   private final ConcurrentLinkedQueue<Packer> idle = new ConcurrentLinkedQueue<>();
 
-  WeightLoader(Dnnl dnnl, MatmulKernels kernels, NativeMemory memory, DType type) {
+  WeightLoader(Dnnl dnnl, MatmulKernels kernels, NativeMemory memory, Arithmetic arithmetic) {
     this.dnnl = dnnl;
     this.kernels = kernels;
     this.memory = memory;
-    this.type = type;
+    this.arithmetic = arithmetic;
   }
 
   PackedWeight matrix(MatrixSource source) {
-    return pack(source, Panels.separate(kernels, type, source.rows(), source.columns()), type);
+    return pack(source, Panels.separate(kernels, arithmetic, source.rows(), source.columns()));
   }
 
   PackedWeight floatMatrix(MatrixSource source) {
-    Panels panels = Panels.joined(kernels, DType.F32, source.rows(), source.columns());
-    return pack(source, panels, DType.F32);
+    return pack(source, Panels.joined(kernels, Arithmetic.F32, source.rows(), source.columns()));
   }
 
-  private PackedWeight pack(MatrixSource source, Panels panels, DType as) {
+  private PackedWeight pack(MatrixSource source, Panels panels) {
     long address = memory.allocate(panels.bytes(), source.name());
-    withPacker(packer -> packer.pack(source, panels, as, address));
+    withPacker(packer -> packer.pack(source, panels, address));
     return new PackedWeight(panels, address);
   }
 
   LatentWeight latentProjection(MatrixSource source, Attention attention) {
     int headRows = attention.nopeDim() + attention.valueDim();
     checkShape(source, attention.heads() * headRows, attention.latentDim());
-    LatentWeight weight = new LatentWeight(kernels, memory, type, attention, source.name());
+    LatentWeight weight = new LatentWeight(kernels, memory, arithmetic, attention, source.name());
     withPacker(
         packer -> {
           for (int head = 0; head < attention.heads(); head++) {
@@ -70,8 +68,8 @@ final class WeightLoader implements AutoCloseable {
   ExpertWeights experts(List<MatrixSource> gateUp, List<MatrixSource> down) {
     int hidden = gateUp.get(0).columns();
     int intermediate = down.get(0).columns();
-    Panels first = Panels.joined(kernels, type, 2 * intermediate, hidden);
-    Panels second = Panels.joined(kernels, type, hidden, intermediate);
+    Panels first = Panels.joined(kernels, arithmetic, 2 * intermediate, hidden);
+    Panels second = Panels.joined(kernels, arithmetic, hidden, intermediate);
     long bytes = gateUp.size() * ExpertWeights.expertBytes(first, second);
     ExpertWeights experts =
         new ExpertWeights(
@@ -81,8 +79,8 @@ final class WeightLoader implements AutoCloseable {
           for (int e = 0; e < experts.count(); e++) {
             checkShape(gateUp.get(e), 2 * intermediate, hidden);
             checkShape(down.get(e), hidden, intermediate);
-            packer.pack(gateUp.get(e), first, type, experts.gateUpAddress(e));
-            packer.pack(down.get(e), second, type, experts.downAddress(e));
+            packer.pack(gateUp.get(e), first, experts.gateUpAddress(e));
+            packer.pack(down.get(e), second, experts.downAddress(e));
           }
         });
     return experts;

@@ -45,16 +45,20 @@ final class CacheSize {
   /** Blocks that {@code kv-cache-memory}, or the default share of the memory, pays for. */
   static int blocks(EngineOptions options, ModelConfig config, Ops ops) {
     long blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), BLOCK_SIZE, config.attention());
-    long perSequence = (maxModelLength(options, config) + BLOCK_SIZE - 1L) / BLOCK_SIZE;
-    long useful = perSequence * options.maxSequences();
     long bytes = options.kvCacheBytes() > 0 ? options.kvCacheBytes() : memory() / MEMORY_SHARE;
-    long blocks = Math.min(bytes / blockBytes, useful);
+    long blocks = Math.min(bytes / blockBytes, usefulBlocks(options, config));
     if (blocks < 1) {
       throw MoontideException.configuration(
           "kv-cache-memory is %d bytes, and one block of %d tokens takes %d: give at least that",
           bytes, BLOCK_SIZE, blockBytes);
     }
     return (int) Math.min(blocks, Integer.MAX_VALUE / BLOCK_SIZE);
+  }
+
+  /** Blocks of the largest batch of longest sequences. */
+  static long usefulBlocks(EngineOptions options, ModelConfig config) {
+    long perSequence = (maxModelLength(options, config) + BLOCK_SIZE - 1L) / BLOCK_SIZE;
+    return perSequence * options.maxSequences();
   }
 
   private static long memory() {

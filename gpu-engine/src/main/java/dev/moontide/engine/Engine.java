@@ -15,6 +15,7 @@ import dev.moontide.api.EngineOptions;
 import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.MoontideException;
 import dev.moontide.model.LanguageModel;
+import dev.moontide.model.ModelConfig;
 import dev.moontide.scheduler.Scheduler;
 import dev.moontide.scheduler.Sequence;
 import dev.moontide.tensor.Step;
@@ -113,6 +114,16 @@ public final class Engine implements AutoCloseable {
   /** Longest prompt and output together, in tokens. */
   public int maxModelLength() {
     return maxModelLength;
+  }
+
+  /**
+   * Longest prompt and output together, in tokens, of an engine with {@code options}; reads only
+   * the checkpoint's config.
+   *
+   * @throws MoontideException of category configuration if the model has not as many positions
+   */
+  public static int maxModelLength(EngineOptions options) {
+    return CacheSize.maxModelLength(options, ModelConfig.load(options.model()));
   }
 
   /** Totals since the start. */
@@ -233,13 +244,15 @@ public final class Engine implements AutoCloseable {
         Step step = scheduler.schedule();
         model.forward(step);
         logits.read(step, scheduler.scheduled());
-        deliver(scheduler.commit(), System.nanoTime() - start);
+        deliver(step.tokens(), scheduler.commit(), System.nanoTime() - start);
       }
     } catch (Throwable e) {
-      stop(
-          () ->
-              new MoontideException(
-                  MoontideException.Category.ENGINE, "the engine failed: " + e, e));
+      MoontideException.Category category =
+          e instanceof MoontideException known
+                  && known.category() == MoontideException.Category.DEVICE
+              ? MoontideException.Category.DEVICE
+              : MoontideException.Category.ENGINE;
+      stop(() -> new MoontideException(category, "the engine failed: " + e, e));
     }
   }
 
@@ -262,10 +275,10 @@ public final class Engine implements AutoCloseable {
     }
   }
 
-  private void deliver(List<Sequence> finished, long nanos) {
+  private void deliver(int tokens, List<Sequence> finished, long nanos) {
     lock.lock();
     try {
-      totals.addStep(nanos, scheduler.promptTokens() > 0, scheduler.preemptions());
+      totals.addStep(tokens, nanos, scheduler.promptTokens() > 0, scheduler.preemptions());
       finished.forEach(sequence -> sequence.sink().accept(sequence));
     } finally {
       lock.unlock();

@@ -12,15 +12,13 @@
 package dev.moontide.engine;
 
 import dev.moontide.api.EngineOptions;
-import dev.moontide.api.EngineOptions.Backend;
-import dev.moontide.api.MoontideException;
 import dev.moontide.api.TokenIds;
 import dev.moontide.checkpoint.Checkpoint;
-import dev.moontide.cpu.CpuOps;
 import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.LoadedWeights;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
+import dev.moontide.tensor.Ops;
 import dev.moontide.tokenizer.ChatTemplate;
 import dev.moontide.tokenizer.StopTokens;
 import dev.moontide.tokenizer.StreamDecoder;
@@ -49,9 +47,10 @@ final class EngineLoader {
         options.threads() == 0 ? Runtime.getRuntime().availableProcessors() : options.threads();
     int maxModelLength = CacheSize.maxModelLength(options, config);
     Checkpoint checkpoint = Checkpoint.open(folder);
-    CpuOps ops = backend(options, threads);
+    Backends.Opened backend = Backends.open(options, config, checkpoint, threads);
+    Ops ops = backend.ops();
+    int blocks = backend.blocks();
     try {
-      int blocks = CacheSize.blocks(options, config, ops);
       LoadedWeights loaded = ModelWeights.load(checkpoint, config, ops, threads);
       DeepseekV3 model =
           new DeepseekV3(
@@ -72,25 +71,13 @@ final class EngineLoader {
           model,
           tokenizer == null ? null : decoders(tokenizer),
           stopTokens,
-          new Device(ops.description(), ops.dtype(), ops.threads(), ops::productNanos),
+          backend.device(),
           loaded.seconds(),
           loaded.bytes());
     } catch (RuntimeException | Error e) {
       ops.close();
       throw e;
     }
-  }
-
-  private static CpuOps backend(EngineOptions options, int threads) {
-    if (options.backend() == Backend.CUDA) {
-      throw MoontideException.configuration(
-          "backend cuda: this build has no CUDA engine: use --backend cpu, or auto");
-    }
-    CpuOps ops = CpuOps.create(options.precision(), threads);
-    if (options.backend() == Backend.AUTO) {
-      LOG.info("backend auto: took the CPU, as this build has no CUDA engine");
-    }
-    return ops;
   }
 
   private static TokenIds stopTokens(Path folder, @Nullable Tokenizer tokenizer) {

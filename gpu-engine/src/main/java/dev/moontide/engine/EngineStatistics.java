@@ -20,14 +20,16 @@ import dev.moontide.tensor.DType;
  * @param dtype the type it computes in
  * @param threads that compute
  * @param steps forward steps
+ * @param computedTokens tokens of those steps: prompts, generated ones and nodes of label tries
+ * @param decodedTokens of those, the tokens of steps without prompt tokens
  * @param promptTokens prompt tokens of finished requests
- * @param cachedTokens of those, taken from the prefix cache
+ * @param cachedTokens of the prompt tokens, those taken from the prefix cache
  * @param completionTokens tokens generated
  * @param preemptions sequences that gave up their cache blocks and were computed again
  * @param loadSeconds time to load the checkpoint
  * @param loadedBytes bytes read from the checkpoint
- * @param prefillSeconds time in steps with prompt tokens
- * @param decodeSeconds time in steps without
+ * @param prefillSeconds time in steps with prompt tokens, those of sequences past theirs included
+ * @param decodeSeconds time in steps without prompt tokens
  * @param matmulSeconds time inside matrix products, over all threads
  */
 public record EngineStatistics(
@@ -35,6 +37,8 @@ public record EngineStatistics(
     DType dtype,
     int threads,
     long steps,
+    long computedTokens,
+    long decodedTokens,
     long promptTokens,
     long cachedTokens,
     long completionTokens,

@@ -17,6 +17,8 @@ import dev.moontide.api.Outcome;
 /** The running totals behind {@link EngineStatistics}. Guarded by the engine's lock. */
 final class Totals {
   private long steps;
+  private long computedTokens;
+  private long decodedTokens;
   private long promptTokens;
   private long cachedTokens;
   private long completionTokens;
@@ -24,13 +26,15 @@ final class Totals {
   private long prefillNanos;
   private long decodeNanos;
 
-  /** Adds a step; {@code preemptions} counts from the start. */
-  void addStep(long nanos, boolean isPrefill, long preemptions) {
+  /** Adds a step of {@code tokens}; {@code preemptions} counts from the start. */
+  void addStep(int tokens, long nanos, boolean isPrefill, long preemptions) {
     steps++;
+    computedTokens += tokens;
     this.preemptions = preemptions;
     if (isPrefill) {
       prefillNanos += nanos;
     } else {
+      decodedTokens += tokens;
       decodeNanos += nanos;
     }
   }
@@ -53,6 +57,8 @@ final class Totals {
         loaded.device().dtype(),
         loaded.device().threads(),
         steps,
+        computedTokens,
+        decodedTokens,
         promptTokens,
         cachedTokens,
         completionTokens,

@@ -94,6 +94,10 @@ final class Conversions {
     boolean done = false;
     while (!done) {
       try {
+        // Asked first, as a pool that has ended already is not waited for.
+        if (Thread.interrupted()) {
+          throw new InterruptedException();
+        }
         done = pool.awaitTermination(1, TimeUnit.HOURS);
       } catch (InterruptedException e) {
         interrupted = true;

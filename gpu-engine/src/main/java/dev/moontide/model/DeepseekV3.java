@@ -17,10 +17,10 @@ import dev.moontide.tensor.KvCache;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Rope;
 import dev.moontide.tensor.Router;
-import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Step;
-import dev.moontide.tensor.Tensor;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,9 +30,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Shapes: a step has T tokens; {@code x} [T, hidden] is the residual stream in float32.
  */
 public final class DeepseekV3 implements LanguageModel {
-  /** Logits of one {@link #computeLogits} take at most this much memory. */
-  private static final long MAX_LOGIT_BYTES = 64L << 20;
-
   private final ModelConfig config;
   private final ModelWeights weights;
   private final Ops ops;
@@ -42,26 +39,11 @@ public final class DeepseekV3 implements LanguageModel {
   private final float epsilon;
   private final int queryRank;
   private final KvCache cache;
-  private final int logitCapacity;
 
-  private final Tensor x;
-  private final Tensor normed;
-  private final Tensor normedFloats;
-  private final Tensor queryKeyValue;
-  private final Tensor queryLatent;
-  private final Tensor query;
-  private final Tensor attended;
-  private final @Nullable Activations dense;
-  private final @Nullable Activations shared;
-  private final Routing routing;
-  private final Tensor last;
-  private final Tensor lastNormed;
-  private final Tensor logits;
+  private final Workspace space;
+  private final IntConsumer equations = this::layers;
   private @Nullable Step step;
   private int computed;
-
-  /** Workspace of a SwiGLU feed-forward: {@code gate‖up} in float32 and their product. */
-  private record Activations(Tensor gateUp, Tensor product) {}
 
   /**
    * @param maxTokens tokens of the largest step
@@ -84,119 +66,92 @@ public final class DeepseekV3 implements LanguageModel {
     epsilon = (float) config.rmsNormEps();
     queryRank = config.qLoraRank().orElse(attention.queryColumns());
     cache = ops.kvCache(config.numHiddenLayers(), cacheBlocks, blockSize, attention);
-    logitCapacity =
-        (int) Math.max(1, Math.min(maxTokens, MAX_LOGIT_BYTES / (4L * config.vocabSize())));
-
-    int hidden = config.hiddenSize();
-    x = ops.floats(maxTokens, hidden);
-    normed = ops.operand(maxTokens, hidden);
-    normedFloats = ops.floats(maxTokens, hidden);
-    queryKeyValue = ops.floats(maxTokens, queryRank + attention.cacheColumns());
-    if (config.qLoraRank().isPresent()) {
-      queryLatent = ops.operand(maxTokens, queryRank);
-      query = ops.floats(maxTokens, attention.queryColumns());
-    } else {
-      queryLatent = normed;
-      query = queryKeyValue;
-    }
-    attended = ops.operand(maxTokens, attention.outputColumns());
-    dense = activations(maxTokens, config.intermediateSize(), hasDenseLayer());
-    int sharedWidth = config.nSharedExperts() * config.moeIntermediateSize();
-    shared = activations(maxTokens, sharedWidth, sharedWidth > 0);
-    routing = ops.routing(maxTokens, router);
-    last = ops.floats(logitCapacity, hidden);
-    lastNormed = ops.operand(logitCapacity, hidden);
-    logits = ops.floats(logitCapacity, config.vocabSize());
-  }
-
-  private boolean hasDenseLayer() {
-    for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
-      if (!config.isMoeLayer(layer)) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  private @Nullable Activations activations(int rows, int width, boolean needed) {
-    return needed ? new Activations(ops.floats(rows, 2 * width), ops.operand(rows, width)) : null;
+    space = Workspace.allocate(config, ops, maxTokens);
   }
 
   @Override
-  public void forward(Step step) {
-    this.step = step;
-    ops.embed(x, weights.embedding(), step);
+  public void forward(Step next) {
+    step = next;
+    ops.run(next, equations);
+  }
+
+  /** The layers over the step at hand. */
+  private void layers(int n) {
+    Step current = Objects.requireNonNull(step);
+    ops.embed(space.x(), weights.embedding(), current);
     List<LayerWeights> layers = weights.layers();
     for (int i = 0; i < layers.size(); i++) {
       LayerWeights layer = layers.get(i);
-      attend(i, layer.attention(), step);
-      feedForward(layer.feedForward(), step.tokens());
+      attend(i, layer.attention(), current, n);
+      feedForward(layer.feedForward(), n);
     }
   }
 
   /** {@code x += o_proj(attention(norm(x)))} (eq. 1–11; the cache holds c^KV and k^R). */
-  private void attend(int layer, AttentionWeights w, Step step) {
-    int n = step.tokens();
-    ops.rmsNorm(normed, x, 0, w.inputNorm(), epsilon, n);
-    ops.matmul(queryKeyValue, normed, w.queryKeyValueA(), n);
+  private void attend(int layer, AttentionWeights w, Step tokens, int n) {
+    ops.rmsNorm(space.normed(), space.x(), 0, w.inputNorm(), epsilon, n);
+    ops.matmul(space.queryKeyValue(), space.normed(), w.queryKeyValueA(), n);
     QueryUp up = w.queryUp();
     if (up != null) {
-      ops.rmsNorm(queryLatent, queryKeyValue, 0, up.norm(), epsilon, n);
-      ops.matmul(query, queryLatent, up.projection(), n);
+      ops.rmsNorm(space.queryLatent(), space.queryKeyValue(), 0, up.norm(), epsilon, n);
+      ops.matmul(space.query(), space.queryLatent(), up.projection(), n);
     }
-    ops.appendLatent(cache, layer, queryKeyValue, queryRank, w.latentNorm(), rope, attention, step);
-    ops.latentAttention(attended, query, cache, layer, w.latentUp(), rope, attention, step);
-    ops.matmulAdd(x, attended, w.output(), n);
+    ops.appendLatent(
+        cache, layer, space.queryKeyValue(), queryRank, w.latentNorm(), rope, attention, tokens);
+    ops.latentAttention(
+        space.attended(), space.query(), cache, layer, w.latentUp(), rope, attention, tokens);
+    ops.matmulAdd(space.x(), space.attended(), w.output(), n);
   }
 
   /** {@code x += ffn(norm(x))}: a dense layer, or routed and shared experts (eq. 12–16). */
   private void feedForward(FeedForward layer, int n) {
-    ops.rmsNorm(normed, x, 0, layer.norm(), epsilon, n);
+    ops.rmsNorm(space.normed(), space.x(), 0, layer.norm(), epsilon, n);
     if (layer instanceof FeedForward.MixtureOfExperts moe) {
-      ops.rmsNorm(normedFloats, x, 0, layer.norm(), epsilon, n);
-      ops.route(routing, normedFloats, moe.gate(), moe.bias(), router, n);
-      ops.experts(x, normed, routing, moe.experts(), n);
-      if (moe.shared() != null && shared != null) {
-        swiglu(moe.shared(), shared, n);
+      ops.rmsNorm(space.normedFloats(), space.x(), 0, layer.norm(), epsilon, n);
+      ops.route(space.routing(), space.normedFloats(), moe.gate(), moe.bias(), router, n);
+      ops.experts(space.x(), space.normed(), space.routing(), moe.experts(), n);
+      if (moe.shared() != null && space.shared() != null) {
+        swiglu(moe.shared(), space.shared(), n);
       }
-    } else if (layer instanceof FeedForward.Dense mlp && dense != null) {
-      swiglu(mlp.mlp(), dense, n);
+    } else if (layer instanceof FeedForward.Dense mlp && space.dense() != null) {
+      swiglu(mlp.mlp(), space.dense(), n);
     }
   }
 
   /** {@code x += down(silu(gate(normed)) · up(normed))}. */
-  private void swiglu(Mlp mlp, Activations activations, int n) {
-    ops.matmul(activations.gateUp(), normed, mlp.gateUp(), n);
+  private void swiglu(Mlp mlp, Workspace.Activations activations, int n) {
+    ops.matmul(activations.gateUp(), space.normed(), mlp.gateUp(), n);
     ops.swiglu(activations.product(), activations.gateUp(), n);
-    ops.matmulAdd(x, activations.product(), mlp.down(), n);
+    ops.matmulAdd(space.x(), activations.product(), mlp.down(), n);
   }
 
   @Override
   public void computeLogits(int first, int count) {
-    if (step == null || first < 0 || count > logitCapacity || first + count > step.logitRows()) {
+    if (step == null || first < 0 || count > logitCapacity() || first + count > step.logitRows()) {
       throw new IllegalArgumentException(
           "logits of rows %d to %d: the step asks for %d rows, at most %d at once"
-              .formatted(first, first + count, step == null ? 0 : step.logitRows(), logitCapacity));
+              .formatted(
+                  first, first + count, step == null ? 0 : step.logitRows(), logitCapacity()));
     }
-    ops.gatherLogitRows(last, x, step, first, count);
-    ops.rmsNorm(lastNormed, last, 0, weights.norm(), epsilon, count);
-    ops.matmul(logits, lastNormed, weights.lmHead(), count);
+    ops.gatherLogitRows(space.last(), space.x(), step, first, count);
+    ops.rmsNorm(space.lastNormed(), space.last(), 0, weights.norm(), epsilon, count);
+    ops.matmul(space.logits(), space.lastNormed(), weights.lmHead(), count);
     computed = count;
   }
 
   @Override
   public void argmax(int[] out) {
-    ops.argmax(out, logits, computed);
+    ops.argmax(out, space.logits(), computed);
   }
 
   @Override
   public void logProbabilities(double[] out, int[] rows, int[] tokens, int count) {
-    ops.logProbabilities(out, logits, rows, tokens, count);
+    ops.logProbabilities(out, space.logits(), rows, tokens, count);
   }
 
   @Override
   public void readLogits(int row, float[] out) {
-    ops.read(logits, row, out, 0);
+    ops.read(space.logits(), row, out, 0);
   }
 
   @Override
@@ -221,7 +176,7 @@ public final class DeepseekV3 implements LanguageModel {
 
   @Override
   public int logitCapacity() {
-    return logitCapacity;
+    return space.logits().capacity();
   }
 
   /** Frees the weights, the workspace and the cache. */

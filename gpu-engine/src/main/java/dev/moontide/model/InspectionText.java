@@ -33,7 +33,9 @@ public final class InspectionText {
       add(lines, "parameters", parameters(model));
       add(lines, "stored as", model.quantization());
     }
-    add(lines, "files", files(inspection));
+    if (inspection.tensors() > 0) {
+      add(lines, "files", files(inspection));
+    }
     if (model != null) {
       for (Inspection.Memory memory : model.memory()) {
         add(

@@ -13,12 +13,12 @@ package dev.moontide.model;
 
 import dev.moontide.api.MoontideException;
 import dev.moontide.checkpoint.Checkpoint;
-import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.Storage;
 import dev.moontide.tensor.Weight;
 import java.util.List;
 
 /**
- * A model's weights on a device, owned by the {@link Ops} that loaded them.
+ * A model's weights on a device, owned by the {@link Storage} that loaded them.
  *
  * @param embedding [vocab_size, hidden_size], a table
  * @param layers in order
@@ -33,7 +33,7 @@ public record ModelWeights(
 
   /**
    * Checks the checkpoint against the config and, if nothing is wrong, converts every tensor, many
-   * at once. On any failure the conversions not begun are dropped and {@code ops} is closed, so
+   * at once. On any failure the conversions not begun are dropped and {@code storage} is closed, so
    * nothing stays loaded.
    *
    * @param threads conversions at a time, at least 1
@@ -41,7 +41,7 @@ public record ModelWeights(
    *     failure of a conversion
    */
   public static LoadedWeights load(
-      Checkpoint checkpoint, ModelConfig config, Ops ops, int threads) {
-    return new WeightLoader(checkpoint, config, ops, threads).load();
+      Checkpoint checkpoint, ModelConfig config, Storage storage, int threads) {
+    return new WeightLoader(checkpoint, config, storage, threads).load();
   }
 }

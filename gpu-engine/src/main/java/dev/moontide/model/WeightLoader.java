@@ -18,7 +18,7 @@ import dev.moontide.model.ModelTensors.MlpTensors;
 import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.Experts;
 import dev.moontide.tensor.MatrixSource;
-import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.Storage;
 import dev.moontide.tensor.Weight;
 import java.util.List;
 import java.util.Objects;
@@ -26,24 +26,20 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** Converts a checkpoint's tensors into a backend's weights. */
 final class WeightLoader {
-  private static final Logger LOG = LoggerFactory.getLogger(WeightLoader.class);
-
   private final Checkpoint checkpoint;
   private final ModelConfig config;
-  private final Ops ops;
+  private final Storage storage;
   private final TensorInventory inventory;
   private final Conversions conversions;
   private final AtomicLong bytes = new AtomicLong();
 
-  WeightLoader(Checkpoint checkpoint, ModelConfig config, Ops ops, int threads) {
+  WeightLoader(Checkpoint checkpoint, ModelConfig config, Storage storage, int threads) {
     this.checkpoint = checkpoint;
     this.config = config;
-    this.ops = ops;
+    this.storage = storage;
     this.inventory = TensorInventory.of(config, checkpoint);
     this.conversions = new Conversions(threads);
   }
@@ -59,25 +55,23 @@ final class WeightLoader {
     } catch (RuntimeException | Error e) {
       conversions.stop(e);
       try {
-        ops.close();
+        storage.close();
       } catch (RuntimeException suppressed) {
         e.addSuppressed(suppressed);
       }
       throw e;
     }
     double seconds = (System.nanoTime() - start) / 1e9;
-    LoadedWeights loaded = new LoadedWeights(weights, bytes.get(), seconds);
-    LOG.info("{} into {}: {}", checkpoint.folder(), ops.description(), loaded.summary());
-    return loaded;
+    return new LoadedWeights(weights, bytes.get(), seconds);
   }
 
   /** Submits every conversion before it waits for any. */
   private ModelWeights convert(ModelTensors model) {
-    Supplier<Weight> embedding = convert(model.embedding(), ops::table);
+    Supplier<Weight> embedding = convert(model.embedding(), storage::table);
     Supplier<Weight> lmHead =
-        convert(model.lmHead() == null ? model.embedding() : model.lmHead(), ops::matrix);
+        convert(model.lmHead() == null ? model.embedding() : model.lmHead(), storage::matrix);
     List<Supplier<LayerWeights>> layers = model.layers().stream().map(this::layer).toList();
-    Supplier<Weight> norm = convert(model.norm(), ops::vector);
+    Supplier<Weight> norm = convert(model.norm(), storage::vector);
     conversions.await();
     return new ModelWeights(
         embedding.get(), layers.stream().map(Supplier::get).toList(), norm.get(), lmHead.get());
@@ -85,7 +79,7 @@ final class WeightLoader {
 
   private Supplier<LayerWeights> layer(ModelTensors.Layer layer) {
     Supplier<AttentionWeights> attention = attention(layer.attention());
-    Supplier<Weight> norm = convert(layer.feedForwardNorm(), ops::vector);
+    Supplier<Weight> norm = convert(layer.feedForwardNorm(), storage::vector);
     Supplier<FeedForward> feedForward =
         layer.mlp() != null
             ? dense(norm, layer.mlp())
@@ -94,15 +88,15 @@ final class WeightLoader {
   }
 
   private Supplier<AttentionWeights> attention(ModelTensors.Attention tensors) {
-    Supplier<Weight> inputNorm = convert(tensors.inputNorm(), ops::vector);
+    Supplier<Weight> inputNorm = convert(tensors.inputNorm(), storage::vector);
     Supplier<Weight> queryKeyValueA =
-        convert(List.of(tensors.queryA(), tensors.keyValueA()), ops::matrix);
+        convert(List.of(tensors.queryA(), tensors.keyValueA()), storage::matrix);
     Supplier<AttentionWeights.@Nullable QueryUp> queryUp = queryUp(tensors.queryUp());
-    Supplier<Weight> latentNorm = convert(tensors.latentNorm(), ops::vector);
+    Supplier<Weight> latentNorm = convert(tensors.latentNorm(), storage::vector);
     Attention shape = config.attention();
     Supplier<Weight> latentUp =
-        convert(tensors.latentUp(), source -> ops.latentProjection(source, shape));
-    Supplier<Weight> output = convert(tensors.output(), ops::matrix);
+        convert(tensors.latentUp(), source -> storage.latentProjection(source, shape));
+    Supplier<Weight> output = convert(tensors.output(), storage::matrix);
     return () ->
         new AttentionWeights(
             inputNorm.get(),
@@ -118,8 +112,8 @@ final class WeightLoader {
     if (tensors == null) {
       return () -> null;
     }
-    Supplier<Weight> norm = convert(tensors.norm(), ops::vector);
-    Supplier<Weight> projection = convert(tensors.projection(), ops::matrix);
+    Supplier<Weight> norm = convert(tensors.norm(), storage::vector);
+    Supplier<Weight> projection = convert(tensors.projection(), storage::matrix);
     return () -> new AttentionWeights.QueryUp(norm.get(), projection.get());
   }
 
@@ -129,13 +123,13 @@ final class WeightLoader {
   }
 
   private Supplier<FeedForward> mixture(Supplier<Weight> norm, ModelTensors.Experts tensors) {
-    Supplier<Weight> gate = convert(tensors.gate(), ops::floatMatrix);
-    Supplier<Weight> bias = convert(tensors.bias(), ops::vector);
+    Supplier<Weight> gate = convert(tensors.gate(), storage::floatMatrix);
+    Supplier<Weight> bias = convert(tensors.bias(), storage::vector);
     Supplier<Experts> routed =
         conversions.submit(
             "the experts beside " + tensors.gate().name(),
             () ->
-                ops.experts(
+                storage.experts(
                     tensors.routed().stream().map(this::gateUp).toList(),
                     tensors.routed().stream().map(expert -> source(expert.down())).toList()));
     Supplier<Mlp> shared = tensors.shared() == null ? null : mlp(tensors.shared());
@@ -145,8 +139,8 @@ final class WeightLoader {
   }
 
   private Supplier<Mlp> mlp(MlpTensors tensors) {
-    Supplier<Weight> gateUp = convert(List.of(tensors.gate(), tensors.up()), ops::matrix);
-    Supplier<Weight> down = convert(tensors.down(), ops::matrix);
+    Supplier<Weight> gateUp = convert(List.of(tensors.gate(), tensors.up()), storage::matrix);
+    Supplier<Weight> down = convert(tensors.down(), storage::matrix);
     return () -> new Mlp(gateUp.get(), down.get());
   }
 

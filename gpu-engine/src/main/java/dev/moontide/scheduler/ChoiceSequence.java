@@ -33,7 +33,7 @@ public final class ChoiceSequence extends Sequence {
       Objective.Choose objective,
       ChoiceTrie trie) {
     super(request, sink);
-    search = new ChoiceSearch(trie, objective.floor());
+    search = new ChoiceSearch(trie, objective.tolerance());
   }
 
   @Override

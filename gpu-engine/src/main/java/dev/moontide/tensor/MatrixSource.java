@@ -11,6 +11,7 @@
  */
 package dev.moontide.tensor;
 
+import java.nio.ByteBuffer;
 import java.util.List;
 
 /**
@@ -32,6 +33,36 @@ public interface MatrixSource {
    * offset}. Quantised formats are dequantised: {@code w = q · scale}.
    */
   void read(int first, int count, float[] out, int offset);
+
+  /** How the rows are stored. */
+  default Encoding encoding() {
+    return new Encoding.Numbers();
+  }
+
+  /**
+   * Copies rows {@code [first, first + count)} as they are stored into {@code target} from its
+   * position, which moves by as many bytes.
+   *
+   * @throws UnsupportedOperationException where the encoding is {@link Encoding.Numbers}
+   */
+  default void copy(int first, int count, ByteBuffer target) {
+    throw new UnsupportedOperationException(name() + " is read as numbers");
+  }
+
+  /**
+   * Reads row {@code row} of the matrix of scales into the start of {@code out}; none is NaN or
+   * infinite.
+   *
+   * @throws UnsupportedOperationException where the encoding has no scales
+   */
+  default void readScales(int row, float[] out) {
+    throw new UnsupportedOperationException(name() + " has no scales");
+  }
+
+  /** The matrices it is stacked of, the first on top; itself alone if it is not. */
+  default List<MatrixSource> parts() {
+    return List.of(this);
+  }
 
   /** The matrices stacked by rows, as one; all have the same number of columns. */
   static MatrixSource stack(String name, List<MatrixSource> parts) {

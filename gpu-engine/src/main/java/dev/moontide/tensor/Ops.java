@@ -11,7 +11,7 @@
  */
 package dev.moontide.tensor;
 
-import java.util.List;
+import java.util.function.IntConsumer;
 
 /**
  * What the model's equations need of a device. One instance serves one engine thread: the loading
@@ -22,58 +22,17 @@ import java.util.List;
  * (and, for attention, on the cache entries it sees) alone: never on the other rows, their number,
  * the row's place, or the number of threads.
  *
- * <p>Tensors come in two kinds. <i>Operands</i> feed matrix products and are stored in {@link
- * #dtype()}; everything else is float32. In the equations below {@code n} is the number of rows of
- * the step.
+ * <p>In the equations below {@code n} is the number of rows of the step.
  */
-public interface Ops extends AutoCloseable {
-  /** A short name and the device, for logs and reports: {@code "cpu: oneDNN bf16, 2 threads"}. */
-  String description();
-
-  /** Type of operands, packed weights and the cache. */
-  DType dtype();
-
-  // ---- loading -------------------------------------------------------------------------------
-
-  /** Converts a matrix [outputs, inputs] for {@link #matmul}. Thread-safe. */
-  Weight matrix(MatrixSource source);
-
-  /** Converts an embedding table [vocabulary, hidden] for {@link #embed}. Thread-safe. */
-  Weight table(MatrixSource source);
-
-  /** Loads a vector [1, n] in float32 (norm gains, the router's bias). Thread-safe. */
-  Weight vector(MatrixSource source);
-
-  /** Loads a matrix kept and multiplied in float32 (the router's gate). Thread-safe. */
-  Weight floatMatrix(MatrixSource source);
-
+public interface Ops extends Storage {
   /**
-   * Converts {@code kv_b_proj} [heads · (nopeDim + valueDim), latentDim] for {@link
-   * #latentAttention}. Thread-safe.
+   * Runs {@code equations} for {@code step}, giving them the rows to compute: at least the step's
+   * tokens, at most its {@link Step#maxTokens()}. What rows beyond the tokens hold is arbitrary. A
+   * device may record what the equations ask of it and replay that for other steps, so each call on
+   * an instance is given the same equations on the same tensors, and they only call operations that
+   * return nothing.
    */
-  Weight latentProjection(MatrixSource source, Attention attention);
-
-  /** Converts a layer's routed experts, {@code gateUp} and {@code down} by expert. Thread-safe. */
-  Experts experts(List<MatrixSource> gateUp, List<MatrixSource> down);
-
-  // ---- memory --------------------------------------------------------------------------------
-
-  /** A float32 tensor of {@code rows × columns}, freed with these operations. */
-  Tensor floats(int rows, int columns);
-
-  /** A tensor of {@link #dtype()} that feeds matrix products, freed with these operations. */
-  Tensor operand(int rows, int columns);
-
-  /** Room for the routing of {@code rows} tokens. */
-  Routing routing(int rows, Router router);
-
-  /** The latent cache. */
-  KvCache kvCache(int layers, int blocks, int blockSize, Attention attention);
-
-  /** Bytes of cache one block takes over all layers. */
-  long kvBlockBytes(int layers, int blockSize, Attention attention);
-
-  // ---- the equations -------------------------------------------------------------------------
+  void run(Step step, IntConsumer equations);
 
   /** {@code x[t] = table[tokenId(t)]}; {@code x} is float32. */
   void embed(Tensor x, Weight table, Step step);
@@ -164,8 +123,4 @@ public interface Ops extends AutoCloseable {
 
   /** Copies row {@code row} of a float32 tensor into {@code out} from {@code offset}. */
   void read(Tensor x, int row, float[] out, int offset);
-
-  /** Frees every weight, tensor and cache made here. */
-  @Override
-  void close();
 }

@@ -44,4 +44,16 @@ public final class Rope {
   public double attentionFactor() {
     return attentionFactor;
   }
+
+  /**
+   * Writes the rotation of {@code position}, rounded to float32, into {@code out} from {@code
+   * offset}: the scaled cosine and sine of each pair, side by side.
+   */
+  public void rotation(int position, float[] out, int offset) {
+    for (int i = 0; i < inverseFrequency.length; i++) {
+      double angle = position * inverseFrequency[i];
+      out[offset + 2 * i] = (float) (Math.cos(angle) * attentionFactor);
+      out[offset + 2 * i + 1] = (float) (Math.sin(angle) * attentionFactor);
+    }
+  }
 }

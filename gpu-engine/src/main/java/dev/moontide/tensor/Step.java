@@ -33,6 +33,7 @@ public final class Step {
   private int tokens;
   private int sequences;
   private int logitRows;
+  private int revision;
 
   private final int[] tokenIds;
   private final int[] positions;
@@ -66,6 +67,7 @@ public final class Step {
     tokens = 0;
     sequences = 0;
     logitRows = 0;
+    revision++;
   }
 
   private static final int[] EMPTY = new int[0];
@@ -73,6 +75,7 @@ public final class Step {
   /** Starts the tokens of another sequence, whose cache blocks are {@code blockTable}. */
   public void beginSequence(int[] blockTable) {
     blockTables[sequences++] = blockTable;
+    revision++;
   }
 
   /** Adds an ordinary token of the current sequence. */
@@ -104,6 +107,7 @@ public final class Step {
 
   private void append(int tokenId, int position, int index, int prefix) {
     int t = tokens++;
+    revision++;
     if (t == 0) {
       ancestorStart[0] = 0;
     }
@@ -117,7 +121,13 @@ public final class Step {
   /** Asks for the logits of the token added last; returns their row. */
   public int requestLogits() {
     logitTokens[logitRows] = tokens - 1;
+    revision++;
     return logitRows++;
+  }
+
+  /** Changes whenever the step does, so that a backend may keep what it made of it. */
+  public int revision() {
+    return revision;
   }
 
   /** Tokens the step has room for. */

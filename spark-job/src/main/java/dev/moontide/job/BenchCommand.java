@@ -13,7 +13,6 @@ package dev.moontide.job;
 
 import static dev.moontide.job.CommandOption.one;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import dev.moontide.job.bench.BenchReport;
@@ -42,10 +41,13 @@ final class BenchCommand implements Command {
           List.of(
               one("shape", "K=V,…", "Config keys of the random model. Default: " + defaults()),
               one("save-model", "DIR", "Writes the random model there and keeps it."),
-              one("prompts", "N", "Prompts of the prefill and the whole set. Default: 64."),
+              one("prompts", "N", "Prompts of the whole set. Default: 64."),
               one("prompt-tokens", "N", "Tokens of each prompt. Default: 128."),
               one("new-tokens", "N", "Tokens each sequence decodes. Default: 64."),
-              one("sequences", "N,N", "Sequences to decode together. Default: 1,8,32,64."),
+              one(
+                  "sequences",
+                  "N,N",
+                  "Numbers of sequences to decode together. Default: 1,8,32,64."),
               one("json", "FILE", "Writes the report as JSON, too.")));
 
   private static String defaults() {
@@ -71,6 +73,21 @@ final class BenchCommand implements Command {
   }
 
   @Override
+  public List<String> notes() {
+    return List.of(
+        "What it reports:",
+        "  load            bytes of the checkpoint read, over the time to load it",
+        "  matmul 1024³    products of that size through the backend's library, all threads",
+        "  prefill         tokens of the steps that hold prompt tokens, over those steps' time",
+        "  decode, N       tokens of the steps without prompt tokens, over those steps' time",
+        "  whole set       prompt and new tokens of all prompts, over the wall time",
+        "  time in matmul  of the threads' time in the whole set",
+        "  tokenizer       encoding English prose on one core; only with a tokenizer (--model)",
+        "GFLOP/s are the model's own: two operations for each weight a token meets, and attention.",
+        "Ratios are of those to the matmul rate.");
+  }
+
+  @Override
   public List<String> examples() {
     return List.of(
         "moontide bench",
@@ -93,6 +110,9 @@ final class BenchCommand implements Command {
           "--model and --%s: a given checkpoint has its own shape; leave out one of the two",
           values.has("shape") ? "shape" : "save-model");
     }
+    if (model.isPresent() && !Files.isDirectory(Path.of(model.get()))) {
+      throw Values.invalid("model", model.get(), "a folder that exists");
+    }
     Optional<Path> temporary =
         model.isPresent() || values.has("save-model") ? Optional.empty() : Optional.of(newFolder());
     try {
@@ -107,11 +127,7 @@ final class BenchCommand implements Command {
           benchmark.run(engine(values, folder), line -> progress(values, console, line));
       console.out().print(report.text());
       console.out().flush();
-      if (values.has("json")) {
-        new ObjectMapper()
-            .writerWithDefaultPrettyPrinter()
-            .writeValue(Path.of(values.required("json", "bench.json")).toFile(), report);
-      }
+      values.one("json").ifPresent(file -> InspectCommand.write(Path.of(file), report));
       return 0;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -120,14 +136,13 @@ final class BenchCommand implements Command {
     }
   }
 
-  /** The engine's options as the jobs read them; equal prompts are computed each time. */
+  /** The engine's options as the jobs read them. */
   private static EngineOptions engine(Values values, Path folder) {
     Map<String, String> given = new LinkedHashMap<>();
     for (OptionGroup group : List.of(OptionGroup.MODEL, OptionGroup.ENGINE)) {
       group.options().forEach(o -> values.one(o.name()).ifPresent(v -> given.put(o.name(), v)));
     }
     given.put("model", folder.toString());
-    given.put("prefix-cache", "false");
     given.put("task", "generate");
     given.put("ids-column", "ids");
     return JobOptions.fromMap(given).model().engineOptions();

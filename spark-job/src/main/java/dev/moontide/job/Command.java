@@ -24,6 +24,11 @@ interface Command {
   /** Its options, as the help groups them. */
   List<OptionGroup> options();
 
+  /** Lines of the help between the options and the examples. */
+  default List<String> notes() {
+    return List.of();
+  }
+
   /** Complete command lines, for the end of the help. */
   List<String> examples();
 

@@ -53,7 +53,12 @@ final class CommandSyntax {
             .abbreviateSynopsis(true)
             .sortOptions(false)
             .width(100);
-    List<String> footer = new ArrayList<>(List.of("", "Examples:"));
+    List<String> footer = new ArrayList<>();
+    if (!command.notes().isEmpty()) {
+      footer.add("");
+      footer.addAll(command.notes());
+    }
+    footer.addAll(List.of("", "Examples:"));
     command.examples().forEach(example -> footer.add("  " + example));
     usage.footer(footer.toArray(String[]::new));
     spec.mixinStandardHelpOptions(true);
@@ -135,11 +140,18 @@ final class CommandSyntax {
 
   /** One line for a command line that does not parse, with the nearest option if one is meant. */
   static String message(ParameterException problem) {
-    String message = Failures.message(problem);
-    if (problem instanceof UnmatchedArgumentException unmatched
-        && !unmatched.getSuggestions().isEmpty()) {
-      return message + ": did you mean " + unmatched.getSuggestions().get(0) + "?";
+    if (!(problem instanceof UnmatchedArgumentException unmatched)) {
+      return Failures.message(problem);
     }
-    return message;
+    CommandLine line = problem.getCommandLine();
+    String argument = unmatched.getUnmatched().get(0);
+    if (line.getParent() == null && !argument.startsWith("-")) {
+      return "there is no command %s: the commands are %s"
+          .formatted(argument, String.join(", ", line.getSubcommands().keySet()));
+    }
+    String message = Failures.message(problem);
+    return unmatched.getSuggestions().isEmpty()
+        ? message
+        : message + ": did you mean " + unmatched.getSuggestions().get(0) + "?";
   }
 }

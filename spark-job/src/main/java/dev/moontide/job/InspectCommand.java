@@ -15,7 +15,10 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectWriter;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import dev.moontide.api.EngineOptions;
+import dev.moontide.engine.MemoryPlan;
 import dev.moontide.model.Inspection;
+import dev.moontide.model.InspectionText;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -45,7 +48,13 @@ final class InspectCommand implements Command {
   public List<OptionGroup> options() {
     return List.of(
         new OptionGroup(
-            "Checkpoint", List.of(CommandOption.one("model", "DIR", "The checkpoint's folder."))),
+            "Checkpoint",
+            List.of(
+                CommandOption.one("model", "DIR", "The checkpoint's folder."),
+                CommandOption.one(
+                    "backend",
+                    "cpu|cuda",
+                    "cuda: print how the model divides the memory of this machine's GPU too."))),
         new OptionGroup(
             "Output", List.of(CommandOption.one("json", "FILE", "Write the report as JSON too."))),
         OptionGroup.COMMON);
@@ -64,9 +73,17 @@ final class InspectCommand implements Command {
     if (!Files.isDirectory(folder)) {
       throw Values.invalid("model", folder.toString(), "a folder that exists");
     }
+    String backend = values.one("backend").orElse("cpu");
+    if (!backend.equals("cpu") && !backend.equals("cuda")) {
+      throw Values.invalid("backend", backend, "cpu or cuda");
+    }
     Inspection inspection = Inspection.of(folder);
     values.one("json").ifPresent(file -> write(Path.of(file), inspection));
-    console.out().print(InspectionText.of(inspection));
+    InspectionText.lines(inspection).forEach(console.out()::println);
+    if (backend.equals("cuda") && inspection.passed()) {
+      EngineOptions engine = EngineOptions.of(folder).withBackend(EngineOptions.Backend.CUDA);
+      MemoryPlan.report(engine).forEach(line -> console.out().println("gpu           " + line));
+    }
     console.out().flush();
     return inspection.passed() ? 0 : 1;
   }

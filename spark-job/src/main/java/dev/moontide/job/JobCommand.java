@@ -19,7 +19,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-import org.apache.spark.sql.SparkSession;
 
 /** A command that computes every row of a dataset. */
 final class JobCommand implements Command {
@@ -107,15 +106,12 @@ final class JobCommand implements Command {
     InputOptions input = InputOptions.of(values);
     OutputTarget output = OutputTarget.of(values);
     Phases phases = new Phases();
-    SparkSession spark = phases.time("start", () -> Sessions.open(name));
-    try {
-      Job job = new Job(spark, name, parsed, new Lineage(parsed, given, input));
+    try (Session session = phases.time("start", () -> Session.of(name))) {
+      Job job = new Job(session.spark(), name, parsed, new Lineage(parsed, given, input));
       Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
       Summary summary = job.run(input, output, phases, progress);
       console.out().print(summary.text());
       console.out().flush();
-    } finally {
-      spark.stop();
     }
     return 0;
   }

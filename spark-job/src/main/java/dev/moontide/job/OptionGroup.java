@@ -87,9 +87,9 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("labels-file", "FILE", "The labels, one a line."),
               one("choices-column", "COLUMN", "A row's own labels, an array of strings."),
               one(
-                  "probability-floor",
+                  "probability-tolerance",
                   "P",
-                  "Labels proven less probable get 0; 0 computes them all. Default: 0.000001."),
+                  "No label's probability is off by more; 0 computes them all. Default: 0.001."),
               one(
                   "truth-column",
                   "COLUMN",

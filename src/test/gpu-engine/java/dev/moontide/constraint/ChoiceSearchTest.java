@@ -23,8 +23,8 @@ class ChoiceSearchTest {
   private static int rounds;
 
   /** Runs a search to its end; answers {@code chunk} queued nodes at a time. */
-  private static ChoiceSearch run(ChoiceTrie trie, double floor, Model model) {
-    ChoiceSearch search = new ChoiceSearch(trie, floor);
+  private static ChoiceSearch run(ChoiceTrie trie, double tolerance, Model model) {
+    ChoiceSearch search = new ChoiceSearch(trie, tolerance);
     rounds = 0;
     do {
       rounds++;
@@ -60,6 +60,18 @@ class ChoiceSearchTest {
     return p;
   }
 
+  /** Makes the probabilities of each node's children sum to 1. */
+  private static void normalise(ChoiceTrie trie, double[] logs) {
+    for (int node = 0; node < trie.nodes(); node++) {
+      int first = trie.firstChild(node);
+      int end = first + trie.childCount(node);
+      double sum = Arrays.stream(logs, first, end).map(Math::exp).sum();
+      for (int child = first; child < end; child++) {
+        logs[child] -= Math.log(sum);
+      }
+    }
+  }
+
   private static ChoiceSet random(Random random) {
     int count = 1 + random.nextInt(30);
     Set<TokenIds> tokens = new LinkedHashSet<>();
@@ -78,6 +90,7 @@ class ChoiceSearchTest {
       double[] logs = new double[trie.nodes()];
       double scale = Math.pow(10, random.nextInt(3) - 1);
       Arrays.setAll(logs, i -> -scale * random.nextDouble() * 3);
+      normalise(trie, logs);
       double[] exact = bruteForce(trie, node -> logs[node]);
 
       ChoiceSearch all = run(trie, 0, node -> logs[node]);
@@ -88,15 +101,16 @@ class ChoiceSearchTest {
         assertEquals(exact[i], p[i], 1e-12);
       }
 
-      double floor = Math.pow(10, -3 * random.nextDouble() - 0.5);
-      double[] q = run(trie, floor, node -> logs[node]).probabilities();
+      double tolerance = Math.pow(10, -3 * random.nextDouble() - 0.5);
+      double[] q = run(trie, tolerance, node -> logs[node]).probabilities();
       double kept = 0;
       for (int i = 0; i < q.length; i++) {
-        assertTrue(q[i] > 0 || exact[i] < floor, "dropped " + exact[i] + ", floor " + floor);
         kept += q[i] > 0 ? exact[i] : 0;
       }
+      assertTrue(1 - kept <= tolerance, "dropped " + (1 - kept) + ", tolerance " + tolerance);
       for (int i = 0; i < q.length; i++) {
         assertEquals(q[i] > 0 ? exact[i] / kept : 0, q[i], 1e-12);
+        assertEquals(exact[i], q[i], tolerance);
       }
     }
   }
@@ -128,11 +142,11 @@ class ChoiceSearchTest {
   void pathsThatUnderflowADoubleAreStillCompared() {
     int[][] labels = {{1, 2, 3}, {1, 2, 4}, {2, 3}};
     ChoiceTrie trie = new ChoiceTrie(ChoiceTrieTest.choices(labels));
-    for (double floor : new double[] {0, 1e-3}) {
+    for (double tolerance : new double[] {0, 1e-3}) {
       double[] p =
-          run(trie, floor, node -> trie.token(node) == 4 ? -1000 - Math.log(3) : -1000)
+          run(trie, tolerance, node -> trie.token(node) == 4 ? -1000 - Math.log(3) : -1000)
               .probabilities();
-      if (floor > 0) {
+      if (tolerance > 0) {
         assertEquals(1, p[2]);
       }
       // {2, 3} is e^1000 times as probable as the others.

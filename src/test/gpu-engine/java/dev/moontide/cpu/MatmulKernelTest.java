@@ -16,7 +16,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.tensor.DType;
 import java.nio.ByteBuffer;
 import java.util.HashSet;
@@ -26,25 +25,25 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class MatmulKernelTest {
-  static List<DType> types() {
-    return Cells.precisions().stream()
-        .map(precision -> precision == Precision.BF16 ? DType.BF16 : DType.F32)
-        .toList();
+  static List<Arithmetic> arithmetics() {
+    return CpuBackend.arithmetics();
   }
 
   /** Were oneDNN to fall back to its reference code, everything would still be right, but slow. */
   @ParameterizedTest
-  @MethodSource("types")
-  void productsAreNotComputedByReferenceCode(DType type) {
+  @MethodSource("arithmetics")
+  void productsAreNotComputedByReferenceCode(Arithmetic arithmetic) {
     try (Dnnl dnnl = new Dnnl();
         MatmulKernels kernels = new MatmulKernels(dnnl)) {
       for (MatmulShape shape :
           List.of(
-              MatmulShape.packed(type, 1024, 256, 256),
-              MatmulShape.packed(DType.F32, 1024, 32, 32),
-              new MatmulShape(type, 128, 512, 128, type, 8 * 576, false, false),
-              new MatmulShape(type, 576, 32, 576, DType.F32, 32, true, false),
-              new MatmulShape(type, 32, 512, 32, DType.F32, 512, true, true))) {
+              MatmulShape.packed(arithmetic, 1024, 256, 256),
+              MatmulShape.packed(arithmetic, 1024, 97, 97),
+              MatmulShape.packed(Arithmetic.F32, 1024, 32, 32),
+              new MatmulShape(
+                  arithmetic, 128, 512, 128, arithmetic.operand(), 8 * 576, false, false),
+              new MatmulShape(arithmetic, 576, 32, 576, DType.F32, 32, true, false),
+              new MatmulShape(arithmetic, 32, 512, 32, DType.F32, 512, true, true))) {
         String implementation = kernels.of(shape).implementation();
         assertFalse(implementation.startsWith("ref"), shape + ": " + implementation);
       }
@@ -53,11 +52,11 @@ class MatmulKernelTest {
 
   /** If a size were refused the results would be right, but the blocks smaller than meant. */
   @ParameterizedTest
-  @MethodSource("types")
-  void everyCallSizeKeepsARowsBits(DType type) {
+  @MethodSource("arithmetics")
+  void everyCallSizeKeepsARowsBits(Arithmetic arithmetic) {
     try (Dnnl dnnl = new Dnnl();
         MatmulKernels kernels = new MatmulKernels(dnnl)) {
-      MatmulKernel kernel = kernels.of(MatmulShape.packed(type, 333, 192, 192));
+      MatmulKernel kernel = kernels.of(MatmulShape.packed(arithmetic, 333, 192, 192));
       for (int rows : new int[] {1, 2, 3, 5, 8, 13, 16, 24, 32, 48, 64}) {
         assertTrue(kernel.invariant(rows), rows + " rows");
       }
@@ -65,13 +64,14 @@ class MatmulKernelTest {
   }
 
   @ParameterizedTest
-  @MethodSource("types")
-  void pageLayoutIsOneDnns(DType type) {
+  @MethodSource("arithmetics")
+  void pageLayoutIsOneDnns(Arithmetic arithmetic) {
     for (int rows : new int[] {1, 16, 33, 96}) {
       for (int columns : new int[] {1, 16, 20, 48, 64, 130}) {
-        PageLayout layout = new PageLayout(type, rows, columns);
+        PageLayout layout = new PageLayout(arithmetic, rows, columns);
+        int width = layout.productColumns();
         MatmulShape shape =
-            new MatmulShape(type, rows, columns, rows, DType.F32, columns, true, false);
+            new MatmulShape(arithmetic, rows, width, rows, DType.F32, width, true, false);
         try (Dnnl dnnl = new Dnnl();
             MatmulKernels kernels = new MatmulKernels(dnnl);
             NativeMemory memory = new NativeMemory();
@@ -98,14 +98,18 @@ class MatmulKernelTest {
       }
     }
     int row = layout.rows() / 2;
-    long source = memory.allocate((long) layout.rows() * layout.type().bytes(), "a row");
-    put(Address.view(source, (long) layout.rows() * layout.type().bytes()), layout.type(), row, 1);
-    long target = memory.allocate(4L * layout.columns(), "a result");
+    DType operand = kernel.shape().source();
+    long source = memory.allocate((long) layout.rows() * operand.bytes(), "a row");
+    put(Address.view(source, (long) layout.rows() * operand.bytes()), operand, row, 1);
+    long target = memory.allocate(4L * layout.productColumns(), "a result");
     lane.multiply(kernel, 1, source, page, target);
-    ByteBuffer result = Address.view(target, 4L * layout.columns());
+    ByteBuffer result = Address.view(target, 4L * layout.productColumns());
     for (int c = 0; c < layout.columns(); c++) {
       assertNotEquals(0, element(row, c));
       assertEquals(element(row, c), result.getFloat(4 * c), layout + ", column " + c);
+    }
+    for (int c = layout.columns(); c < layout.productColumns(); c++) {
+      assertEquals(0, result.getFloat(4 * c), layout + ", padding " + c);
     }
   }
 

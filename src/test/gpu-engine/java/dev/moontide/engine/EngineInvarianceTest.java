@@ -1,3 +1,14 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -13,12 +24,17 @@ import dev.moontide.api.Objective;
 import dev.moontide.api.Outcome;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.cpu.CpuOps;
+import dev.moontide.cuda.Emulation;
 import dev.moontide.model.Golden;
+import dev.moontide.model.ModelConfig;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -29,26 +45,43 @@ import org.junit.jupiter.params.provider.CsvSource;
  * the logits' own bits, so equal answers here mean equal logits.
  */
 class EngineInvarianceTest {
-  private static final int ROWS = 60;
+  /** Objective, temperature and beginning recur every 20 rows: one of each combination. */
+  private static final int ROWS = 20;
 
-  private static EngineOptions options(
-      String model,
-      Precision precision,
-      int maxBatchTokens,
-      int maxSequences,
-      long kvCacheBytes,
-      int threads,
-      boolean prefixCache) {
-    return new EngineOptions(
-        Golden.folder(model),
-        Backend.CPU,
-        precision,
-        maxBatchTokens,
-        maxSequences,
-        kvCacheBytes,
-        256,
-        threads,
-        prefixCache);
+  /** Blocks of the longest row: 37 shared tokens, 30 of its own and 40 new or tried ones. */
+  private static final int LONGEST_ROW = 7;
+
+  /** How an engine computes the rows; none of it may show in an answer. */
+  private record Batch(
+      int maxTokens, int maxSequences, int cacheBlocks, int threads, boolean sharesPrefixes) {
+    EngineOptions options(
+        String model, Backend backend, Precision precision, long blockBytes) {
+      return new EngineOptions(
+          Golden.folder(model),
+          backend,
+          precision,
+          maxTokens,
+          maxSequences,
+          cacheBlocks * blockBytes,
+          256,
+          threads,
+          sharesPrefixes);
+    }
+  }
+
+  private static final List<Batch> BATCHES =
+      List.of(
+          new Batch(2048, 256, ROWS * LONGEST_ROW, 2, true),
+          new Batch(16, 7, ROWS * LONGEST_ROW, 2, true),
+          new Batch(61, 64, ROWS * LONGEST_ROW, 3, false),
+          new Batch(333, 64, LONGEST_ROW + 1, 1, true));
+
+  /** Bytes of one block of the latent cache. */
+  private static long blockBytes(String model, Precision precision) {
+    ModelConfig config = ModelConfig.load(Golden.folder(model));
+    try (CpuOps ops = CpuOps.create(precision, 1)) {
+      return ops.kvBlockBytes(config.numHiddenLayers(), CacheSize.BLOCK_SIZE, config.attention());
+    }
   }
 
   /** Generations, scores and label sets, half of them sharing a long beginning. */
@@ -58,7 +91,7 @@ class EngineInvarianceTest {
     ChoiceSet choices = choices(random, vocabulary);
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < ROWS; i++) {
-      int[] own = random.ints(1 + random.nextInt(60), 0, vocabulary).toArray();
+      int[] own = random.ints(1 + random.nextInt(30), 0, vocabulary).toArray();
       int[] prompt = own;
       if (i % 2 == 0) {
         prompt = new int[shared.length + own.length];
@@ -67,7 +100,7 @@ class EngineInvarianceTest {
       }
       SamplingParameters parameters =
           SamplingParameters.builder()
-              .maxTokens(1 + random.nextInt(40))
+              .maxTokens(24 + random.nextInt(17))
               .temperature(i % 4 == 0 ? 0 : 0.9)
               .topP(0.95)
               .seed(5)
@@ -86,21 +119,27 @@ class EngineInvarianceTest {
 
   private static ChoiceSet choices(Random random, int vocabulary) {
     List<String> names = new ArrayList<>();
-    List<TokenIds> tokens = new ArrayList<>();
-    for (int i = 0; i < 12; i++) {
-      names.add("choice " + i);
+    Set<TokenIds> distinct = new LinkedHashSet<>();
+    while (distinct.size() < 12) {
       int length = 1 + random.nextInt(3);
       int[] ids = new int[length + 1];
       for (int t = 0; t < length; t++) {
-        ids[t] = t == 0 ? i / 3 : random.nextInt(vocabulary - 1);
+        ids[t] = t == 0 ? distinct.size() / 3 : random.nextInt(vocabulary - 1);
       }
       ids[length] = vocabulary - 1;
-      tokens.add(TokenIds.of(ids));
+      if (distinct.add(TokenIds.of(ids))) {
+        names.add("choice " + names.size());
+      }
     }
-    return new ChoiceSet(names, tokens);
+    return new ChoiceSet(names, List.copyOf(distinct));
   }
 
-  private static Map<Long, Outcome> run(EngineOptions options, List<GenerationRequest> requests) {
+  /**
+   * Runs {@code requests} and, where the batch is one that preempts or shares prefixes, checks that
+   * it did.
+   */
+  private static Map<Long, Outcome> run(
+      EngineOptions options, Batch batch, List<GenerationRequest> requests) {
     Map<Long, Outcome> outcomes = new TreeMap<>();
     try (Engine engine = new Engine(EngineLoader.load(options), options)) {
       try (ResultStream results = engine.generate(requests.iterator())) {
@@ -111,6 +150,12 @@ class EngineInvarianceTest {
           outcomes.put(result.id(), result.outcome());
         }
       }
+      EngineStatistics statistics = engine.statistics();
+      assertEquals(batch.sharesPrefixes, statistics.cachedTokens() > 0, batch.toString());
+      assertEquals(
+          batch.cacheBlocks < 2 * LONGEST_ROW && batch.maxSequences > 1,
+          statistics.preemptions() > 0,
+          batch.toString());
     }
     assertEquals(requests.size(), outcomes.size());
     return outcomes;
@@ -124,31 +169,45 @@ class EngineInvarianceTest {
     "micro-k2dims-fp8, BF16, 300"
   })
   void sameBitsAloneAndInAnyBatch(String model, Precision precision, int vocabulary) {
-    List<GenerationRequest> requests = requests(vocabulary);
-    Map<Long, Outcome> alone = run(options(model, precision, 512, 1, 8 << 20, 1, false), requests);
+    assertSameBits(
+        model,
+        Backend.CPU,
+        precision,
+        blockBytes(model, precision),
+        requests(vocabulary),
+        BATCHES);
+  }
+
+  /** Fewer requests in fewer batches: on the emulated device they take longer. */
+  @ParameterizedTest
+  @CsvSource({"micro-grouped, 512", "micro-int4, 512", "micro-k2dims-fp8, 300"})
+  void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary) {
+    Emulation.start();
+    EngineOptions options = EngineOptions.of(Golden.folder(model));
+    assertSameBits(
+        model,
+        Backend.CUDA,
+        Precision.AUTO,
+        MemoryPlan.of(options).blockBytes(),
+        requests(vocabulary).subList(0, ROWS / 2),
+        List.of(BATCHES.get(1), BATCHES.get(3)));
+  }
+
+  private static void assertSameBits(
+      String model,
+      Backend backend,
+      Precision precision,
+      long blockBytes,
+      List<GenerationRequest> requests,
+      List<Batch> batches) {
+    Batch one = new Batch(512, 1, LONGEST_ROW, 1, false);
+    Map<Long, Outcome> alone = run(one.options(model, backend, precision, blockBytes), one, requests);
     Random random = new Random(3);
-    record Batch(int maxTokens, int maxSequences, long cacheBytes, int threads, boolean cache) {}
-    for (Batch batch :
-        List.of(
-            new Batch(2048, 256, 32 << 20, 2, true),
-            new Batch(16, 7, 32 << 20, 2, true),
-            new Batch(61, 64, 32 << 20, 3, false),
-            new Batch(333, 64, 600 << 10, 1, true))) {
+    for (Batch batch : batches) {
       List<GenerationRequest> shuffled = new ArrayList<>(requests);
       Collections.shuffle(shuffled, random);
-      assertEquals(
-          alone,
-          run(
-              options(
-                  model,
-                  precision,
-                  batch.maxTokens,
-                  batch.maxSequences,
-                  batch.cacheBytes,
-                  batch.threads,
-                  batch.cache),
-              shuffled),
-          batch.toString());
+      EngineOptions options = batch.options(model, backend, precision, blockBytes);
+      assertEquals(alone, run(options, batch, shuffled), batch.toString());
     }
   }
 }

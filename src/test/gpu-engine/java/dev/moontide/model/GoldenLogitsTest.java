@@ -5,13 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.checkpoint.Checkpoint;
+import dev.moontide.cpu.Bf16Backends;
 import dev.moontide.cpu.CpuOps;
+import dev.moontide.cuda.CudaDevice;
+import dev.moontide.cuda.CudaOps;
+import dev.moontide.cuda.Emulation;
+import dev.moontide.cuda.MemoryNeeds;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.ReferenceOps;
 import dev.moontide.tensor.Step;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Logits of the small checkpoints against the float32 references, at every position. */
@@ -21,6 +29,14 @@ class GoldenLogitsTest {
 
   static Iterable<String> models() {
     return Golden.MODELS;
+  }
+
+  static List<Arguments> bf16Models() {
+    List<Arguments> all = new ArrayList<>();
+    for (String backend : Bf16Backends.names()) {
+      Golden.MODELS.forEach(model -> all.add(Arguments.of(model, backend)));
+    }
+    return all;
   }
 
   private static DeepseekV3 load(String model, Ops ops) {
@@ -77,8 +93,8 @@ class GoldenLogitsTest {
 
   @Test
   void float64OracleAgreesWithTheReference() {
-    assertClose("micro-k2", new ReferenceOps(DType.F32), 1e-4);
-    assertClose("micro-grouped", new ReferenceOps(DType.F32), 1e-4);
+    assertClose("micro-k2", new ReferenceOps(DType.F32, DType.F32), 1e-4);
+    assertClose("micro-grouped", new ReferenceOps(DType.F32, DType.F32), 1e-4);
   }
 
   @ParameterizedTest
@@ -89,9 +105,23 @@ class GoldenLogitsTest {
 
   /** Relative error by norm, and the same first choice wherever the reference is not undecided. */
   @ParameterizedTest
+  @MethodSource("bf16Models")
+  void bf16AgreesInNormAndFirstChoice(String model, String backend) {
+    assertAgrees(model, Bf16Backends.open(backend, 2), 3e-2, 0.1);
+  }
+
+  /** Where weights are FP8, a GPU multiplies them with activations rounded to FP8. */
+  @ParameterizedTest
   @MethodSource("models")
-  void bf16AgreesInNormAndFirstChoice(String model) {
-    try (DeepseekV3 deepseek = load(model, CpuOps.create(Precision.BF16, 2))) {
+  void cudaAgreesInNormAndFirstChoice(String model) {
+    Emulation.start();
+    Ops ops = CudaOps.create(CudaDevice.open(0), MemoryNeeds.NONE);
+    boolean isFp8 = model.endsWith("fp8");
+    assertAgrees(model, ops, isFp8 ? 6e-2 : 3e-2, isFp8 ? 0.3 : 0.1);
+  }
+
+  private static void assertAgrees(String model, Ops ops, double tolerance, double clear) {
+    try (DeepseekV3 deepseek = load(model, ops)) {
       for (Golden.Case golden : Golden.load(model).cases()) {
         float[][] actual = logits(deepseek, golden.ids());
         double error = 0;
@@ -102,13 +132,13 @@ class GoldenLogitsTest {
             error += Math.pow((double) actual[t][i] - expected[i], 2);
             norm += Math.pow(expected[i], 2);
           }
-          if (margin(expected) > 0.1) {
+          if (margin(expected) > clear) {
             assertEquals(argmax(expected), argmax(actual[t]), model + ", token " + t);
           }
         }
         double relative = Math.sqrt(error / norm);
         assertTrue(
-            relative < 3e-2,
+            relative < tolerance,
             "%s, %d tokens: relative error %s".formatted(model, actual.length, relative));
       }
     }

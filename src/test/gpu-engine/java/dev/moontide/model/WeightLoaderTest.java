@@ -26,6 +26,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -249,6 +250,8 @@ class WeightLoaderTest {
               }
               if (name.startsWith("model.layers.0.") || name.contains("lm_head")) {
                 awaitUninterruptibly(failed);
+                // The failure is noted a moment after it is thrown.
+                LockSupport.parkNanos(50_000_000);
               }
             });
     MoontideException error =

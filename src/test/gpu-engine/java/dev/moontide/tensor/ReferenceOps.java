@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
 /**
@@ -13,9 +14,15 @@ import java.util.stream.IntStream;
  */
 public final class ReferenceOps implements Ops {
   private final DType dtype;
+  private final DType operand;
 
-  public ReferenceOps(DType dtype) {
+  /**
+   * @param dtype of weights and the cache
+   * @param operand of operands
+   */
+  public ReferenceOps(DType dtype, DType operand) {
     this.dtype = dtype;
+    this.operand = operand;
   }
 
   /** A matrix of doubles. */
@@ -164,8 +171,8 @@ public final class ReferenceOps implements Ops {
     }
   }
 
-  private double round(double value) {
-    return dtype == DType.F32 ? value : bf16((float) value);
+  private static double round(double value, DType type) {
+    return type == DType.F32 ? value : bf16((float) value);
   }
 
   /** {@code value} rounded to bf16, to nearest, ties to even. */
@@ -192,7 +199,7 @@ public final class ReferenceOps implements Ops {
     source.read(0, source.rows(), values, 0);
     double[] data = new double[values.length];
     for (int i = 0; i < data.length; i++) {
-      data[i] = rounded ? round(values[i]) : values[i];
+      data[i] = rounded ? round(values[i], dtype) : values[i];
     }
     return new Matrix(source.rows(), source.columns(), data);
   }
@@ -263,7 +270,12 @@ public final class ReferenceOps implements Ops {
   }
 
   private void store(Values out, int index, double value) {
-    out.data[index] = out.isOperand ? round(value) : value;
+    out.data[index] = out.isOperand ? round(value, operand) : value;
+  }
+
+  @Override
+  public void run(Step step, IntConsumer equations) {
+    equations.accept(step.tokens());
   }
 
   @Override
@@ -364,13 +376,13 @@ public final class ReferenceOps implements Ops {
       double[] latent =
           normed(in.data, t * in.columns + from, (Matrix) gain, attention.normEpsilon());
       for (int i = 0; i < latent.length; i++) {
-        entries[at + i] = round(latent[i]);
+        entries[at + i] = round(latent[i], dtype);
       }
       double[] key =
           rotated(
               in.data, t * in.columns + from + attention.latentDim(), rope, step.position(t));
       for (int i = 0; i < key.length; i++) {
-        entries[at + attention.latentDim() + i] = round(key[i]);
+        entries[at + attention.latentDim() + i] = round(key[i], dtype);
       }
     }
   }
@@ -521,7 +533,7 @@ public final class ReferenceOps implements Ops {
         for (int i = 0; i < hidden.length; i++) {
           double gate = dot(gateUp, i, in.data, t * in.columns);
           double up = dot(gateUp, hidden.length + i, in.data, t * in.columns);
-          hidden[i] = round(silu(gate) * up);
+          hidden[i] = round(silu(gate) * up, operand);
         }
         for (int i = 0; i < down.rows; i++) {
           to.data[t * to.columns + i] +=

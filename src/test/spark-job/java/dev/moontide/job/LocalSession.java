@@ -1,14 +1,23 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
 package dev.moontide.job;
 
 import com.holdenkarau.spark.testing.JavaDatasetSuiteBase;
-import com.holdenkarau.spark.testing.SharedJavaSparkContext;
 import java.io.Serializable;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeEach;
 
-/** Tests on a local session of two cores, which a class's tests share. */
+/** Tests on a local session of two cores, which all tests of the JVM share. */
 abstract class LocalSession extends JavaDatasetSuiteBase implements Serializable {
   private static final long serialVersionUID = 1L;
 
@@ -29,11 +38,6 @@ abstract class LocalSession extends JavaDatasetSuiteBase implements Serializable
   @BeforeEach
   public void runBefore() {
     super.runBefore();
-  }
-
-  @AfterAll
-  static void stop() {
-    SharedJavaSparkContext.runAfterClass();
   }
 
   final SparkSession session() {

@@ -17,7 +17,7 @@ class MainTest {
   @TempDir Path folder;
 
   @ParameterizedTest
-  @ValueSource(strings = {"label", "generate", "score"})
+  @ValueSource(strings = {"label", "generate", "score", "inspect", "bench"})
   void helpOfACommandExplainsItsOptionsAndEndsWithExamples(String command) {
     CommandLineRun run = CommandLineRun.of(command, "--help");
     assertEquals(0, run.status());
@@ -30,7 +30,7 @@ class MainTest {
   void helpListsTheCommands() {
     CommandLineRun run = CommandLineRun.of("--help");
     assertEquals(0, run.status());
-    for (String command : List.of("label", "generate", "score")) {
+    for (String command : List.of("label", "generate", "score", "inspect", "bench")) {
       assertTrue(run.out().contains("\n  " + command), run.out());
     }
   }
@@ -47,7 +47,7 @@ class MainTest {
       delimiter = '|',
       textBlock =
           """
-          lable                                   | Unmatched argument at index 0: 'lable': did you mean
+          lable                                   | no command lable: the commands are label, generate, score, inspect, bench
           label --modle x                         | did you mean --model?
           label --input a b --modle x             | Unknown option: '--modle': did you mean --model?
           label --model                           | --model
@@ -66,6 +66,12 @@ class MainTest {
           score --model x --input y --output z --output-option compression    | name=value
           score --model x --chat --raw                                        | chat and raw
           score --config nowhere.yaml                                         | nowhere.yaml
+          inspect                                                             | --model is missing
+          inspect --model nowhere                                             | --model is nowhere
+          bench --model nowhere                                               | --model is nowhere
+          bench --shape width=1                                               | --shape has no key "width"
+          bench --new-tokens 1                                                | --new-tokens is 1
+          bench --sequences 1,x                                               | --sequences is 1,x
           """)
   void badOptionsAreToldInOneLine(String arguments, String told) {
     CommandLineRun run = CommandLineRun.of(arguments.split(" +"));

@@ -68,7 +68,7 @@ class JobOptionsTest {
           Map.entry("seed", "-9000000000"),
           Map.entry("ignore-eos", "true"),
           Map.entry("labels", "good, bad ,so so"),
-          Map.entry("probability-floor", "0.001"),
+          Map.entry("probability-tolerance", "0.001"),
           Map.entry("id-column", "id"),
           Map.entry("truth-column", "truth"),
           Map.entry("output-prefix", "ai_"));
@@ -179,7 +179,7 @@ class JobOptionsTest {
           stop              | [1       | stop is [1: allowed is a JSON array of strings, as it begins with [
           stop-token-ids    | a        | stop-token-ids is a: allowed is whole numbers
           on-long-prompt    | cut      | on-long-prompt is cut: allowed is error, truncate-left, truncate-right
-          probability-floor | 0.5      | probability-floor is 0.5: allowed is from 0 (evaluate every label) to below 0.5
+          probability-tolerance | 0.5      | probability-tolerance is 0.5: allowed is from 0 (evaluate every label) to below 0.5
           labels            | a,b,a    | labels has "a" twice: remove one
           labels            | a,,b     | labels has an empty label: remove it
           text-column       | text     | prompt and text-column are all given: keep one

@@ -179,11 +179,11 @@ class RowPrompterTest {
     assertEquals(
         List.of("yes⟨end⟩", "no⟨end⟩"),
         chat.choices().tokens().stream().map(RowPrompterTest::show).toList());
-    Objective.Choose raw = choose("labels", "a,ab", "raw", "true", "probability-floor", "0.25");
+    Objective.Choose raw = choose("labels", "a,ab", "raw", "true", "probability-tolerance", "0.25");
     assertEquals(
         List.of("a⟨EOS⟩", "ab⟨EOS⟩"),
         raw.choices().tokens().stream().map(RowPrompterTest::show).toList());
-    assertEquals(0.25, raw.floor());
+    assertEquals(0.25, raw.tolerance());
   }
 
   @Test

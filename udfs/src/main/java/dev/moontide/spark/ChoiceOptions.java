@@ -21,10 +21,10 @@ import java.util.Set;
  * The closed set of answers.
  *
  * @param source where the set stands
- * @param probabilityFloor choices proven to be less probable than this are not evaluated further
- *     and get probability 0; 0 evaluates every choice
+ * @param probabilityTolerance most that a choice's normalised probability may be off: choices that
+ *     together have less are not evaluated further and get probability 0; 0 evaluates every choice
  */
-public record ChoiceOptions(Source source, double probabilityFloor) implements Serializable {
+public record ChoiceOptions(Source source, double probabilityTolerance) implements Serializable {
 
   /** Where the set of choices stands. */
   public sealed interface Source extends Serializable {
@@ -41,10 +41,10 @@ public record ChoiceOptions(Source source, double probabilityFloor) implements S
   }
 
   public ChoiceOptions {
-    if (!(probabilityFloor >= 0 && probabilityFloor < 0.5)) {
+    if (!(probabilityTolerance >= 0 && probabilityTolerance < 0.5)) {
       throw MoontideException.configuration(
-          "probability-floor is %s: allowed is from 0 (evaluate every label) to below 0.5",
-          probabilityFloor);
+          "probability-tolerance is %s: allowed is from 0 (evaluate every label) to below 0.5",
+          probabilityTolerance);
     }
   }
 

@@ -11,7 +11,12 @@
  */
 package dev.moontide.spark;
 
+import dev.moontide.api.EngineOptions;
+import dev.moontide.api.MoontideException;
 import dev.moontide.engine.Engine;
+import java.nio.file.Files;
+import org.apache.spark.TaskContext;
+import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
 
 /** The executor's engine, which its first task loads and all its tasks share. */
@@ -19,11 +24,43 @@ final class EngineSource implements Inference.Source {
   private static final long serialVersionUID = 1L;
 
   @Override
+  public void check(JobOptions options, StructType schema, boolean isLocal) {
+    EngineOptions engine = options.model().engineOptions();
+    if (Files.isDirectory(engine.model())) {
+      int maxModelLength = Engine.maxModelLength(engine);
+      new RowPrompter(options, schema, CheckpointText.of(engine.model()), maxModelLength);
+    } else if (isLocal) {
+      throw MoontideException.configuration(
+          "model is %s: allowed is a checkpoint's folder, and there is none", engine.model());
+    }
+  }
+
+  @Override
   public Inference open(JobOptions options, StructType schema) {
+    EngineOptions engineOptions = options.model().engineOptions().withGpu(gpu());
     // The tokenizer first: what is wrong with it shows before the weights are read.
-    CheckpointText checkpoint = CheckpointText.of(options.model().engineOptions().model());
-    Engine engine = Engine.shared(options.model().engineOptions());
+    CheckpointText checkpoint = CheckpointText.of(engineOptions.model());
+    Engine engine = Engine.shared(engineOptions);
     return new Inference(
         new RowPrompter(options, schema, checkpoint, engine.maxModelLength()), engine::generate);
+  }
+
+  /**
+   * The task's GPU by Spark's resources ({@code spark.task.resource.gpu.amount}), else the first.
+   */
+  private static int gpu() {
+    TaskContext task = TaskContext.get();
+    ResourceInformation gpus = task == null ? null : task.resourcesJMap().get("gpu");
+    if (gpus == null || gpus.addresses().length == 0) {
+      return 0;
+    }
+    String address = gpus.addresses()[0];
+    if (!address.matches("\\d{1,4}")) {
+      throw MoontideException.configuration(
+          "the task's gpu address is %s: allowed is a device's number; check the discovery script"
+              + " (spark.executor.resource.gpu.discoveryScript)",
+          address);
+    }
+    return Integer.parseInt(address);
   }
 }

@@ -38,6 +38,14 @@ record Inference(Prompter prompter, Function<Iterator<GenerationRequest>, Result
 
   /** Opens what a task computes with, on its executor. */
   interface Source extends Serializable {
+    /**
+     * Fails, on the driver and before any weights are read, where the options contradict the
+     * checkpoint.
+     *
+     * @param isLocal whether the driver is the executor, so that it must see the checkpoint
+     */
+    default void check(JobOptions options, StructType schema, boolean isLocal) {}
+
     Inference open(JobOptions options, StructType schema);
   }
 }

@@ -49,11 +49,13 @@ public final class Moontide {
    * order within its partition. A streaming dataset works too.
    *
    * @throws dev.moontide.api.MoontideException of category configuration for a column that is
-   *     missing, of the wrong type, or there already
+   *     missing, of the wrong type, or there already, and for options the checkpoint cannot serve
+   *     (where this driver sees its folder)
    */
   public Dataset<Row> transform(Dataset<Row> rows) {
     StructType schema = rows.schema();
     StructType output = Columns.withAnswer(schema, options);
+    source.check(options, schema, rows.sparkSession().sparkContext().isLocal());
     MapPartitionsFunction<Row, Row> partition =
         new GenerationPartition(options, schema, output, source, metrics(rows.sparkSession()));
     return rows.mapPartitions(partition, Encoders.row(output));

@@ -27,10 +27,10 @@ import org.jspecify.annotations.Nullable;
 /** The one place where strings become {@link JobOptions}. */
 final class OptionReader {
   /**
-   * Labels proven to be less probable are dropped from the evaluation: far below what anyone reads
-   * out of a probability, and most of a large set.
+   * Far below what anyone reads out of a probability, and most of a large set need not be evaluated
+   * for it.
    */
-  private static final double DEFAULT_PROBABILITY_FLOOR = 1e-6;
+  private static final double DEFAULT_PROBABILITY_TOLERANCE = 1e-3;
 
   private static final List<String> PROMPT_SOURCES =
       List.of("prompt", "text-column", "messages-column", "ids-column");
@@ -74,7 +74,7 @@ final class OptionReader {
           "choices",
           "choices-file",
           "choices-column",
-          "probability-floor",
+          "probability-tolerance",
           "id-column",
           "truth-column",
           "output-prefix");
@@ -159,7 +159,7 @@ final class OptionReader {
               new ChoiceOptions.Source.Fixed(LabelFile.read(given, options.string(given, "")));
         };
     return new ChoiceOptions(
-        source, options.number("probability-floor", DEFAULT_PROBABILITY_FLOOR));
+        source, options.number("probability-tolerance", DEFAULT_PROBABILITY_TOLERANCE));
   }
 
   private @Nullable String onlyOneOf(List<String> names) {

@@ -17,10 +17,11 @@ import java.util.function.Function;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.CatalystTypeConverters;
 import org.apache.spark.sql.catalyst.InternalRow;
-import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
 import org.apache.spark.sql.types.StructType;
 import org.jspecify.annotations.Nullable;
+import scala.Function1;
 
 /**
  * Finished rows on their way out: written to Arrow batches, which are read, in order, once they are
@@ -45,12 +46,10 @@ final class OutputRows implements AutoCloseable {
 
   /** No rows yet; their batches will belong to {@code allocator}. */
   static OutputRows of(StructType schema, BufferAllocator allocator) {
-    ExpressionEncoder<Row> encoder = ExpressionEncoder.apply(schema);
-    ExpressionEncoder.Deserializer<Row> deserializer =
-        encoder
-            .resolveAndBind(encoder.resolveAndBind$default$1(), encoder.resolveAndBind$default$2())
-            .createDeserializer();
-    return new OutputRows(ArrowBatch.schema(schema), allocator, deserializer::apply);
+    // The code Spark generates for an encoder reads an element before asking whether it is null,
+    // at which Arrow throws.
+    Function1<Object, Object> converter = CatalystTypeConverters.createToScalaConverter(schema);
+    return new OutputRows(ArrowBatch.schema(schema), allocator, row -> (Row) converter.apply(row));
   }
 
   /** Copies {@code row}, which is about {@code rowBytes} long. */

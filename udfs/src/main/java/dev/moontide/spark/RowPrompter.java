@@ -82,7 +82,7 @@ final class RowPrompter implements Inference.Prompter {
 
   private Objective objective(InternalRow row, TokenIds prompt, @Nullable ChoiceSet choices) {
     if (choices != null && options.choices() != null) {
-      return new Objective.Choose(choices, options.choices().probabilityFloor());
+      return new Objective.Choose(choices, options.choices().probabilityTolerance());
     }
     if (options.task() == Task.SCORE) {
       return new Objective.Score();

@@ -13,6 +13,7 @@ package dev.moontide.job.bench;
 
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What {@code bench} measured.
@@ -26,6 +27,7 @@ import java.util.Locale;
  * @param decode one line for each number of sequences
  * @param wholeTokensPerSecond prompt and new tokens of the whole set, over its wall time
  * @param matmulShare of the threads' time in the whole set spent inside matrix products
+ * @param tokenizerMbPerSecond text encoded on one core; null for a model without a tokenizer
  */
 public record BenchReport(
     String device,
@@ -36,12 +38,13 @@ public record BenchReport(
     Rate prefill,
     List<Rate> decode,
     double wholeTokensPerSecond,
-    double matmulShare) {
+    double matmulShare,
+    @Nullable Double tokenizerMbPerSecond) {
 
   /**
    * A measured rate.
    *
-   * @param sequences running together
+   * @param sequences running together, at most
    * @param tokensPerSecond of them all
    * @param gflops the model's own floating point operations per second (weights and attention)
    * @param ratio {@code gflops} to {@link BenchReport#matmulGflops()}
@@ -69,6 +72,9 @@ public record BenchReport(
     }
     line(out, "whole set", "%.0f tokens/s", wholeTokensPerSecond);
     line(out, "time in matmul", "%.0f %%", 100 * matmulShare);
+    if (tokenizerMbPerSecond != null) {
+      line(out, "tokenizer, one core", "%.1f MB/s", tokenizerMbPerSecond);
+    }
     return out.toString();
   }
 

@@ -57,12 +57,12 @@ public final class BenchShape {
         (key, value) -> {
           if (!DEFAULTS.containsKey(key)) {
             throw MoontideException.configuration(
-                "shape has no key \"%s\": allowed are %s",
+                "--shape has no key \"%s\": allowed are %s",
                 key, String.join(", ", DEFAULTS.keySet()));
           }
           if (value < 0 || value > Integer.MAX_VALUE) {
             throw MoontideException.configuration(
-                "shape %s=%d: allowed is 0 to %d", key, value, Integer.MAX_VALUE);
+                "--shape %s=%d: allowed is 0 to %d", key, value, Integer.MAX_VALUE);
           }
           values.put(key, value);
         });
@@ -93,8 +93,9 @@ public final class BenchShape {
     config.put("rope_theta", 50000.0);
     config.put("tie_word_embeddings", false);
     config.put("attention_bias", false);
-    config.put("bos_token_id", values.get("vocab_size") - 2);
-    config.put("eos_token_id", values.get("vocab_size") - 1);
+    long vocabulary = values.getOrDefault("vocab_size", 0L);
+    config.put("bos_token_id", vocabulary - 2);
+    config.put("eos_token_id", vocabulary - 1);
     config.put("torch_dtype", "bfloat16");
     return config;
   }

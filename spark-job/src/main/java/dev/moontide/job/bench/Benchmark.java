@@ -23,17 +23,27 @@ import dev.moontide.engine.Engine;
 import dev.moontide.engine.EngineStatistics;
 import dev.moontide.engine.ResultStream;
 import dev.moontide.model.ModelConfig;
+import dev.moontide.tokenizer.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
-import java.util.stream.IntStream;
 
 /**
- * Measures an engine: prompts alone, decoding at several numbers of sequences, and the whole set.
- * Prompts are random token ids, the same for the same seed; the prefix cache is off. Every figure
- * is the median of {@link #REPEATS} runs after one that is not counted.
+ * Measures an engine. Prompts are random token ids, the same each time; all of them run once to
+ * warm up, on other prompts and for a few tokens, and then once for all that is told of them:
+ *
+ * <ul>
+ *   <li><b>Prefill</b>: tokens of the steps that hold prompt tokens, over those steps' time.
+ *   <li><b>Decode</b>, at as many sequences as there are prompts: tokens of the steps without
+ *       prompt tokens, over those steps' time. Other numbers of sequences run after it, on the same
+ *       prompts, which the prefix cache has.
+ *   <li><b>The whole set</b>: prompt and new tokens, over the wall time from the first request to
+ *       the last result.
+ * </ul>
+ *
+ * GFLOP/s are the model's own ({@link FlopCount}); ratios are to {@link MatmulRate}.
  *
  * @param prompts prompts of the prefill and of the whole set
  * @param promptTokens tokens of each
@@ -41,13 +51,19 @@ import java.util.stream.IntStream;
  * @param sequences numbers of sequences to decode together
  */
 public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integer> sequences) {
-  private static final int REPEATS = 3;
-  private static final long SEED = 20_25;
+  private static final int WARM_UP_PROMPTS = 16;
+  private static final int WARM_UP_TOKENS = 8;
+  private static final long WARM_UP_SEED = 1;
+  private static final long SEED = 2;
 
   public Benchmark {
     check(prompts >= 1, "prompts", prompts);
     check(promptTokens >= 1, "prompt-tokens", promptTokens);
-    check(newTokens >= 1, "new-tokens", newTokens);
+    if (newTokens < 2) {
+      throw MoontideException.configuration(
+          "--new-tokens is %d: allowed is 2 or more, as the first comes with the prompt",
+          newTokens);
+    }
     sequences = List.copyOf(sequences);
     sequences.forEach(s -> check(s >= 1, "sequences", s));
   }
@@ -68,44 +84,46 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
     EngineStatistics start = engine.statistics();
     double matmul = MatmulRate.measure(start.dtype(), start.threads());
 
-    progress.accept("prefill: %d prompts of %d tokens".formatted(prompts, promptTokens));
-    double prefillSeconds = median(engine, config, prompts, 1);
+    progress.accept("warming up");
+    run(engine, config, WARM_UP_SEED, Math.min(prompts, WARM_UP_PROMPTS), WARM_UP_TOKENS);
+
+    progress.accept(
+        "the whole set: %d prompts of %d tokens, %d new tokens each"
+            .formatted(prompts, promptTokens, newTokens));
+    Run whole = run(engine, config, SEED, prompts, newTokens);
     BenchReport.Rate prefill =
         rate(
             prompts,
-            prompts * (double) promptTokens,
-            prompts * flops.prefill(promptTokens),
-            prefillSeconds,
+            whole.prefillTokens,
+            whole.prefillTokens / promptTokens * flops.prefill(promptTokens),
+            whole.prefillSeconds,
             matmul);
 
+    double flopPerToken = flops.decode(promptTokens, newTokens) / newTokens;
     List<BenchReport.Rate> decode = new ArrayList<>();
     for (int count : sequences) {
-      progress.accept("decode: %d sequences, %d new tokens each".formatted(count, newTokens));
-      double alone = count == prompts ? prefillSeconds : median(engine, config, count, 1);
-      double both = median(engine, config, count, newTokens + 1);
+      Run run = whole;
+      if (count != prompts) {
+        progress.accept("decode: %d together, %d new tokens each".formatted(count, newTokens));
+        run = run(engine, config, SEED, count, newTokens);
+      }
       decode.add(
           rate(
-              count,
-              count * (double) newTokens,
-              count * flops.decode(promptTokens, newTokens),
-              both - alone,
-              matmul));
+              count, run.decodeTokens, run.decodeTokens * flopPerToken, run.decodeSeconds, matmul));
     }
-
-    progress.accept("the whole set");
-    EngineStatistics before = engine.statistics();
-    double whole = seconds(engine, config, prompts, newTokens);
-    EngineStatistics after = engine.statistics();
     return new BenchReport(
-        after.device(),
+        start.device(),
         config.totalParameters(),
         config.activeParameters(),
         matmul,
-        after.loadedBytes() / after.loadSeconds() / 1e9,
+        start.loadedBytes() / start.loadSeconds() / 1e9,
         prefill,
         decode,
-        prompts * (double) (promptTokens + newTokens) / whole,
-        (after.matmulSeconds() - before.matmulSeconds()) / (whole * start.threads()));
+        prompts * (double) (promptTokens + newTokens) / whole.wallSeconds,
+        whole.matmulSeconds / (whole.wallSeconds * start.threads()),
+        Tokenizer.isPresent(options.model())
+            ? TokenizerRate.measure(Tokenizer.load(options.model()), progress)
+            : null);
   }
 
   private static BenchReport.Rate rate(
@@ -114,21 +132,20 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
     return new BenchReport.Rate(sequences, tokens / seconds, gflops, gflops / matmulGflops);
   }
 
-  private double median(Engine engine, ModelConfig config, int count, int tokens) {
-    double[] runs =
-        IntStream.rangeClosed(0, REPEATS)
-            .mapToDouble(run -> seconds(engine, config, count, tokens))
-            .skip(1)
-            .sorted()
-            .toArray();
-    return runs[runs.length / 2];
-  }
+  /** What the engine's statistics gained while it ran a set; tokens as doubles, to divide. */
+  private record Run(
+      double wallSeconds,
+      double prefillTokens,
+      double prefillSeconds,
+      double decodeTokens,
+      double decodeSeconds,
+      double matmulSeconds) {}
 
-  /** Wall seconds to run {@code count} prompts to {@code tokens} new tokens each. */
-  private double seconds(Engine engine, ModelConfig config, int count, int tokens) {
+  /** Runs {@code count} prompts to {@code tokens} new tokens each. */
+  private Run run(Engine engine, ModelConfig config, long seed, int count, int tokens) {
     SamplingParameters parameters =
         SamplingParameters.builder().maxTokens(tokens).ignoreEos(true).build();
-    SplittableRandom random = new SplittableRandom(SEED);
+    SplittableRandom random = new SplittableRandom(seed);
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       int[] ids = new int[promptTokens];
@@ -136,6 +153,7 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
       requests.add(
           new GenerationRequest(i, TokenIds.of(ids), new Objective.Sample(parameters, i, 0)));
     }
+    EngineStatistics before = engine.statistics();
     long start = System.nanoTime();
     try (ResultStream results = engine.generate(requests.iterator())) {
       while (results.hasNext()) {
@@ -144,6 +162,15 @@ public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integ
         }
       }
     }
-    return (System.nanoTime() - start) / 1e9;
+    double wallSeconds = (System.nanoTime() - start) / 1e9;
+    EngineStatistics after = engine.statistics();
+    long decoded = after.decodedTokens() - before.decodedTokens();
+    return new Run(
+        wallSeconds,
+        after.computedTokens() - before.computedTokens() - decoded,
+        after.prefillSeconds() - before.prefillSeconds(),
+        decoded,
+        after.decodeSeconds() - before.decodeSeconds(),
+        after.matmulSeconds() - before.matmulSeconds());
   }
 }

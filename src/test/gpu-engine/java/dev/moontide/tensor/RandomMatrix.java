@@ -9,13 +9,12 @@
  * or implied. See the License for the specific language governing permissions and limitations under
  * the License.
  */
-package dev.moontide.cpu;
+package dev.moontide.tensor;
 
-import dev.moontide.tensor.MatrixSource;
 import java.util.SplittableRandom;
 
 /** A matrix of random numbers in ±{@code scale}, each a function of its place and the name alone. */
-record RandomMatrix(String name, int rows, int columns, float scale) implements MatrixSource {
+public record RandomMatrix(String name, int rows, int columns, float scale) implements MatrixSource {
   @Override
   public void read(int first, int count, float[] out, int offset) {
     for (int i = 0; i < count * columns; i++) {
@@ -29,7 +28,7 @@ record RandomMatrix(String name, int rows, int columns, float scale) implements 
   }
 
   /** Element ({@code row}, {@code column}). */
-  float at(int row, int column) {
+  public float at(int row, int column) {
     return value((long) row * columns + column);
   }
 }

@@ -9,77 +9,87 @@
  * or implied. See the License for the specific language governing permissions and limitations under
  * the License.
  */
-package dev.moontide.cpu;
+package dev.moontide.tensor;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.moontide.api.EngineOptions.Precision;
-import dev.moontide.cpu.vector.Bf16;
-import dev.moontide.tensor.DType;
-import dev.moontide.tensor.MatrixSource;
-import dev.moontide.tensor.Ops;
-import dev.moontide.tensor.ReferenceOps;
-import dev.moontide.tensor.Routing;
-import dev.moontide.tensor.Tensor;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArraySet;
 
 /** Cells of tensors of either implementation, set and compared. */
-final class Cells {
+public final class Cells {
+  private static final Set<Backend> BACKENDS = new CopyOnWriteArraySet<>();
+
   private Cells() {}
 
-  /** The types this CPU computes natively. */
-  static List<Precision> precisions() {
-    List<Precision> all = new ArrayList<>(List.of(Precision.F32));
-    try (CpuOps best = CpuOps.create(Precision.AUTO, 1)) {
-      if (best.dtype() == DType.BF16) {
-        all.add(Precision.BF16);
-      }
-    }
-    return all;
+  /** Lets cells of what {@code backend} makes be set and read. */
+  public static void register(Backend backend) {
+    BACKENDS.add(backend);
+  }
+
+  private static Backend backendOf(Object made) {
+    return BACKENDS.stream().filter(b -> b.made(made)).findFirst().orElseThrow();
+  }
+
+  /** The operations in float64, rounding what {@code backend} keeps in bf16. */
+  static ReferenceOps reference(Backend backend) {
+    return new ReferenceOps(backend.dtype(), backend.operand());
   }
 
   static void set(Tensor tensor, int row, int column, float value) {
-    if (tensor instanceof FloatTensor floats) {
-      floats.values[row * floats.columns() + column] = value;
-    } else if (tensor instanceof Bf16Tensor bf16) {
-      bf16.values[row * bf16.columns() + column] = Bf16.fromFloat(value);
+    float[] values = row(tensor, row);
+    values[column] = value;
+    setRow(tensor, row, values);
+  }
+
+  static void setRow(Tensor tensor, int row, float[] values) {
+    if (tensor instanceof ReferenceOps.Values reference) {
+      for (int c = 0; c < values.length; c++) {
+        reference.set(row, c, values[c]);
+      }
     } else {
-      ((ReferenceOps.Values) tensor).set(row, column, value);
+      backendOf(tensor).setRow(tensor, row, values);
     }
   }
 
   static double get(Tensor tensor, int row, int column) {
-    if (tensor instanceof FloatTensor floats) {
-      return floats.values[row * floats.columns() + column];
-    } else if (tensor instanceof Bf16Tensor bf16) {
-      return Bf16.toFloat(bf16.values[row * bf16.columns() + column]);
-    } else {
-      return ((ReferenceOps.Values) tensor).get(row, column);
+    return tensor instanceof ReferenceOps.Values reference
+        ? reference.get(row, column)
+        : row(tensor, row)[column];
+  }
+
+  private static float[] row(Tensor tensor, int row) {
+    if (tensor instanceof ReferenceOps.Values reference) {
+      float[] values = new float[reference.columns()];
+      for (int c = 0; c < values.length; c++) {
+        values[c] = (float) reference.get(row, c);
+      }
+      return values;
     }
+    return backendOf(tensor).row(tensor, row);
   }
 
   static int expert(Routing routing, int t, int k) {
-    return routing instanceof TokenRouting cpu
-        ? cpu.experts[t * cpu.topK() + k]
-        : ((ReferenceOps.Choices) routing).expert(t, k);
+    return routing instanceof ReferenceOps.Choices reference
+        ? reference.expert(t, k)
+        : backendOf(routing).expert(routing, t, k);
   }
 
   static double weight(Routing routing, int t, int k) {
-    return routing instanceof TokenRouting cpu
-        ? cpu.weights[t * cpu.topK() + k]
-        : ((ReferenceOps.Choices) routing).weight(t, k);
+    return routing instanceof ReferenceOps.Choices reference
+        ? reference.weight(t, k)
+        : backendOf(routing).weight(routing, t, k);
   }
 
   /** A float32 tensor whose rows are the given rows of {@code values}, with NaN below them. */
-  static Tensor floats(Ops ops, MatrixSource values, int... rows) {
+  public static Tensor floats(Ops ops, MatrixSource values, int... rows) {
     return filled(ops.floats(rows.length + 2, values.columns()), values, DType.F32, rows);
   }
 
   /** The same as an operand. */
-  static Tensor operand(Ops ops, MatrixSource values, int... rows) {
+  public static Tensor operand(Ops ops, MatrixSource values, int... rows) {
     return filled(ops.operand(rows.length + 2, values.columns()), values, ops.dtype(), rows);
   }
 
@@ -90,16 +100,16 @@ final class Cells {
       if (r < rows.length) {
         values.read(rows[r], 1, row, 0);
       }
-      for (int c = 0; c < row.length; c++) {
-        float value = type == DType.BF16 ? ReferenceOps.bf16(row[c]) : row[c];
-        set(tensor, r, c, value);
+      for (int c = 0; c < row.length && type == DType.BF16; c++) {
+        row[c] = ReferenceOps.bf16(row[c]);
       }
+      setRow(tensor, r, row);
     }
     return tensor;
   }
 
   /** {@code 0 … n − 1}. */
-  static int[] upTo(int n) {
+  public static int[] upTo(int n) {
     int[] all = new int[n];
     Arrays.setAll(all, i -> i);
     return all;
@@ -111,18 +121,19 @@ final class Cells {
    */
   static void assertClose(String what, Tensor expected, Tensor actual, int n, double tolerance) {
     for (int r = 0; r < n; r++) {
+      float[] found = row(actual, r);
       double square = 0;
       for (int c = 0; c < expected.columns(); c++) {
         square += Math.pow(get(expected, r, c), 2);
       }
       double norm = Math.max(0.1, Math.sqrt(square / expected.columns()));
       for (int c = 0; c < expected.columns(); c++) {
-        double error = Math.abs(get(actual, r, c) - get(expected, r, c));
+        double error = Math.abs(found[c] - get(expected, r, c));
         String place = "%s: row %d of %d, column %d".formatted(what, r, n, c);
         assertTrue(
             error <= tolerance * Math.max(norm, Math.abs(get(expected, r, c))),
             "%s: %s, expected %s (row norm %s)"
-                .formatted(place, get(actual, r, c), get(expected, r, c), norm));
+                  .formatted(place, found[c], get(expected, r, c), norm));
       }
     }
   }
@@ -130,7 +141,8 @@ final class Cells {
   /** The bits of a row, −0 and NaN payloads included. */
   static int[] bits(Tensor tensor, int row) {
     int[] bits = new int[tensor.columns()];
-    Arrays.setAll(bits, c -> Float.floatToRawIntBits((float) get(tensor, row, c)));
+    float[] values = row(tensor, row);
+    Arrays.setAll(bits, c -> Float.floatToRawIntBits(values[c]));
     return bits;
   }
 

@@ -9,15 +9,8 @@
  * or implied. See the License for the specific language governing permissions and limitations under
  * the License.
  */
-package dev.moontide.cpu;
+package dev.moontide.tensor;
 
-import dev.moontide.api.EngineOptions.Precision;
-import dev.moontide.tensor.Experts;
-import dev.moontide.tensor.MatrixSource;
-import dev.moontide.tensor.Router;
-import dev.moontide.tensor.Routing;
-import dev.moontide.tensor.Tensor;
-import dev.moontide.tensor.Weight;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -28,25 +21,21 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Every operation but attention: a row's bits alone are its bits among any others, in any place, on
- * any number of threads.
+ * Holds a backend to bit invariance, every operation but attention: a row's bits alone are its bits among any others, in any place, on
+ * any number of threads. A test class has the static method {@code backends()}.
  */
-class BitInvarianceTest {
+public abstract class BitInvariance {
   private static final int ROWS = 150;
-
-  static List<Precision> precisions() {
-    return Cells.precisions();
-  }
 
   /**
    * @param prepare loads weights and returns the operation: from the inputs' rows to the results
    */
   private static void assertInvariant(
       String what,
-      Precision precision,
-      BiFunction<CpuOps, Integer, Function<int[], Tensor>> prepare) {
+      Backend backend,
+      BiFunction<Ops, Integer, Function<int[], Tensor>> prepare) {
     int[][] alone = new int[ROWS][];
-    try (CpuOps ops = CpuOps.create(precision, 1)) {
+    try (Ops ops = backend.open(1)) {
       Function<int[], Tensor> operation = prepare.apply(ops, 1);
       for (int row = 0; row < ROWS; row++) {
         alone[row] = Cells.bits(operation.apply(new int[] {row}), 0);
@@ -54,14 +43,14 @@ class BitInvarianceTest {
     }
     SplittableRandom random = new SplittableRandom(11);
     for (int threads = 1; threads <= 3; threads++) {
-      try (CpuOps ops = CpuOps.create(precision, threads)) {
+      try (Ops ops = backend.open(threads)) {
         Function<int[], Tensor> operation = prepare.apply(ops, threads);
         for (int round = 0; round < 12; round++) {
           int[] shuffled = AttentionScene.shuffled(ROWS, random);
           int[] rows = Arrays.copyOf(shuffled, round == 0 ? ROWS : 1 + random.nextInt(ROWS));
           Tensor out = operation.apply(rows);
           for (int i = 0; i < rows.length; i++) {
-            Cells.assertBits(precision + " " + what, alone[rows[i]], out, i);
+            Cells.assertBits(backend + " " + what, alone[rows[i]], out, i);
           }
         }
       }
@@ -69,13 +58,13 @@ class BitInvarianceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void matrixProducts(Precision precision) {
+  @MethodSource("backends")
+  void matrixProducts(Backend backend) {
     for (int[] shape : new int[][] {{37, 33}, {576, 130}, {1030, 512}}) {
       MatrixSource x = new RandomMatrix("x", ROWS, shape[1], 1);
       assertInvariant(
           "matmulAdd " + Arrays.toString(shape),
-          precision,
+          backend,
           (ops, threads) -> {
             Weight w = ops.matrix(new RandomMatrix("w", shape[0], shape[1], 1));
             return rows -> {
@@ -89,12 +78,12 @@ class BitInvarianceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void rowOperations(Precision precision) {
+  @MethodSource("backends")
+  void rowOperations(Backend backend) {
     MatrixSource x = new RandomMatrix("x", ROWS, 602, 5);
     assertInvariant(
         "rmsNorm and swiglu",
-        precision,
+        backend,
         (ops, threads) -> {
           Weight gain = ops.vector(new RandomMatrix("gain", 1, 602, 1));
           return rows -> {
@@ -108,8 +97,8 @@ class BitInvarianceTest {
   }
 
   @ParameterizedTest
-  @MethodSource("precisions")
-  void routedExperts(Precision precision) {
+  @MethodSource("backends")
+  void routedExperts(Backend backend) {
     int hidden = 130;
     Router router = new Router(12, 3, 4, 2, true, 2f);
     MatrixSource x = new RandomMatrix("x", ROWS, hidden, 1);
@@ -121,7 +110,7 @@ class BitInvarianceTest {
     }
     assertInvariant(
         "route and experts",
-        precision,
+        backend,
         (ops, threads) -> {
           Experts experts = ops.experts(gateUp, down);
           Weight gate = ops.floatMatrix(new RandomMatrix("gate", router.experts(), hidden, 1));
@@ -139,13 +128,13 @@ class BitInvarianceTest {
 
   /** Log probabilities as pairs of floats, so that all bits of a double are compared. */
   @ParameterizedTest
-  @MethodSource("precisions")
-  void logProbabilities(Precision precision) {
+  @MethodSource("backends")
+  void logProbabilities(Backend backend) {
     int width = 1501;
     MatrixSource values = new RandomMatrix("logits", ROWS, width, 20);
     assertInvariant(
         "logProbabilities",
-        precision,
+        backend,
         (ops, threads) ->
             rows -> {
               double[] found = new double[rows.length];

@@ -9,16 +9,8 @@
  * or implied. See the License for the specific language governing permissions and limitations under
  * the License.
  */
-package dev.moontide.cpu;
+package dev.moontide.tensor;
 
-import dev.moontide.tensor.Attention;
-import dev.moontide.tensor.KvCache;
-import dev.moontide.tensor.MatrixSource;
-import dev.moontide.tensor.Ops;
-import dev.moontide.tensor.Rope;
-import dev.moontide.tensor.Step;
-import dev.moontide.tensor.Tensor;
-import dev.moontide.tensor.Weight;
 import java.util.SplittableRandom;
 
 /**

@@ -13,13 +13,24 @@ package dev.moontide.job;
 
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
+import scala.Option;
 
-/** Opens the Spark session of a job. */
-final class Sessions {
-  private Sessions() {}
-
-  /** A session as Spark's configuration says; what it leaves open suits a job of the engine. */
-  static SparkSession open(String command) {
+/**
+ * The Spark session a command runs in.
+ *
+ * @param spark the session
+ * @param isOwn whether the command opened it
+ */
+record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
+  /**
+   * The session this JVM has, as in a notebook; or else a new one as Spark's configuration says,
+   * where what that leaves open suits a job of the engine.
+   */
+  static Session of(String command) {
+    Option<SparkSession> there = SparkSession.getDefaultSession();
+    if (there.isDefined() && !there.get().sparkContext().isStopped()) {
+      return new Session(there.get(), false);
+    }
     SparkConf configuration = new SparkConf();
     // spark-submit names a job after its main class where the user names none.
     if (configuration.get("spark.app.name", Main.class.getName()).equals(Main.class.getName())) {
@@ -34,6 +45,14 @@ final class Sessions {
       // Running tasks report their counts with the heartbeat.
       configuration.setIfMissing("spark.executor.heartbeatInterval", "1s");
     }
-    return SparkSession.builder().config(configuration).getOrCreate();
+    return new Session(SparkSession.builder().config(configuration).getOrCreate(), true);
+  }
+
+  /** Stops the session where the command opened it. */
+  @Override
+  public void close() {
+    if (isOwn) {
+      spark.stop();
+    }
   }
 }

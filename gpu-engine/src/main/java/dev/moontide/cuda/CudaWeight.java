@@ -1,0 +1,37 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cuda;
+
+import dev.moontide.tensor.Weight;
+
+/**
+ * A weight on the device.
+ *
+ * @param values its numbers
+ * @param scales float32, by row of scales; none where the form has none
+ */
+record CudaWeight(WeightLayout layout, Memory values, Memory scales) implements Weight {
+  @Override
+  public int rows() {
+    return layout.rows();
+  }
+
+  @Override
+  public int columns() {
+    return layout.columns();
+  }
+
+  @Override
+  public long bytes() {
+    return values.bytes() + scales.bytes();
+  }
+}

@@ -1,0 +1,61 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cuda;
+
+import dev.moontide.tensor.Router;
+import org.jspecify.annotations.Nullable;
+
+/** The router: its gate's product in float32, then each token's choice. */
+final class Routes {
+  private static final int THREADS = 128;
+
+  private final Execution run;
+  private final Products products;
+  private @Nullable Kernel kernel;
+  private @Nullable Router shape;
+
+  Routes(Execution run, Products products) {
+    this.run = run;
+    this.products = products;
+  }
+
+  void run(
+      CudaRouting routing, CudaTensor x, CudaWeight gate, CudaWeight bias, Router router, int n) {
+    CudaTensor logits =
+        new CudaTensor(routing.capacity(), router.experts(), false, routing.logits());
+    products.multiplyFloats(logits, x, gate, n);
+    run.launcher
+        .of(route(router))
+        .pointer(routing.chosen())
+        .pointer(routing.weights())
+        .pointer(routing.logits())
+        .pointer(bias.values())
+        .integer(router.experts())
+        .integer(router.topK())
+        .integer(router.groups())
+        .integer(router.topGroups())
+        .flag(router.normalise())
+        .real(router.scale())
+        .grid(n, 1, 1);
+  }
+
+  private Kernel route(Router router) {
+    Kernel chosen = kernel;
+    if (chosen == null || !router.equals(shape)) {
+      int words = 3 * router.experts() + router.groups() + 2 * THREADS + router.topK();
+      chosen = run.kernels.kernel("route", THREADS, words * Integer.BYTES);
+      kernel = chosen;
+      shape = router;
+    }
+    return chosen;
+  }
+}

@@ -1,0 +1,132 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.engine;
+
+import dev.moontide.api.EngineOptions;
+import dev.moontide.api.MoontideException;
+import dev.moontide.checkpoint.Checkpoint;
+import dev.moontide.cuda.CudaDevice;
+import dev.moontide.cuda.DeviceSizes;
+import dev.moontide.cuda.MemoryNeeds;
+import dev.moontide.model.ModelConfig;
+import dev.moontide.model.ModelWeights;
+import dev.moontide.model.Workspace;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * How a model divides a GPU's memory: weights, workspace of the largest step, scratch, and the rest
+ * latent cache. Made before anything is loaded.
+ *
+ * @param needs all but the cache
+ * @param blockBytes one cache block of {@link CacheSize#BLOCK_SIZE} tokens over all layers
+ * @param usefulBlocks cache blocks beyond which there is no sequence to fill them
+ */
+public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) {
+  /** Left to the driver, the kernels and small buffers: this part of a device's memory. */
+  private static final int RESERVE_SHARE = 50;
+
+  /** What {@code checkpoint} takes; its headers are read, its weights are not. */
+  static MemoryPlan of(EngineOptions options, ModelConfig config, Checkpoint checkpoint) {
+    DeviceSizes sizes = new DeviceSizes();
+    ModelWeights.load(checkpoint, config, sizes, 1);
+    Workspace.allocate(config, sizes, options.maxBatchTokens());
+    return new MemoryPlan(
+        sizes.needs(),
+        sizes.kvBlockBytes(config.numHiddenLayers(), CacheSize.BLOCK_SIZE, config.attention()),
+        CacheSize.usefulBlocks(options, config));
+  }
+
+  /** The same for the checkpoint that {@code options} name. */
+  public static MemoryPlan of(EngineOptions options) {
+    return of(options, ModelConfig.load(options.model()), Checkpoint.open(options.model()));
+  }
+
+  /**
+   * Cache blocks on {@code device}.
+   *
+   * @throws MoontideException if the model does not fit, saying what it needs and what would help
+   */
+  int blocks(EngineOptions options, CudaDevice device) {
+    long usable = usable(device);
+    long cache = options.kvCacheBytes() > 0 ? options.kvCacheBytes() : usable - needs.total();
+    long blocks = Math.min(cache / blockBytes, usefulBlocks);
+    if (options.kvCacheBytes() > 0 && blocks < 1) {
+      throw MoontideException.configuration(
+          "kv-cache-memory is %,d bytes, and one block of %d tokens takes %,d: give at least that",
+          cache, CacheSize.BLOCK_SIZE, blockBytes);
+    }
+    if (blocks < 1 || needs.total() + blocks * blockBytes > usable) {
+      throw MoontideException.configuration(
+          "%s does not fit on %s: it needs %s (weights %s, workspace %s, scratch %s, latent cache %s"
+              + " or more) and has %s free after its reserve. %s",
+          options.model(),
+          device.description(),
+          size(needs.total() + Math.max(1, blocks) * blockBytes),
+          size(needs.weights()),
+          size(needs.workspace()),
+          size(needs.scratch()),
+          size(Math.max(1, blocks) * blockBytes),
+          size(usable),
+          remedy(usable));
+    }
+    return (int) Math.min(blocks, Integer.MAX_VALUE / CacheSize.BLOCK_SIZE);
+  }
+
+  private static long usable(CudaDevice device) {
+    return device.freeBytes() - device.totalBytes() / RESERVE_SHARE;
+  }
+
+  private String remedy(long usable) {
+    if (needs.weights() + blockBytes > usable) {
+      return "The weights alone are too much: use a device with more memory, or --backend cpu";
+    }
+    return "Use a smaller max-batch-tokens (workspace and scratch grow with it) or kv-cache-memory, a"
+        + " device with more memory, or --backend cpu";
+  }
+
+  /**
+   * What the model that {@code options} name takes of its GPU, for people; on a machine without one
+   * what it needs, and why there is no more to say.
+   */
+  public static List<String> report(EngineOptions options) {
+    MemoryPlan plan = of(options);
+    try (CudaDevice device = CudaDevice.open(options.gpu())) {
+      return plan.lines(options, device);
+    } catch (MoontideException e) {
+      return List.of(
+          "needs %s and latent cache of %s for each %d tokens"
+              .formatted(size(plan.needs.total()), size(plan.blockBytes), CacheSize.BLOCK_SIZE),
+          String.valueOf(e.getMessage()));
+    }
+  }
+
+  /** The plan for people, on {@code device}. */
+  List<String> lines(EngineOptions options, CudaDevice device) {
+    long blocks = blocks(options, device);
+    return List.of(
+        "device: %s, %s, %s of them free"
+            .formatted(device.description(), size(device.totalBytes()), size(device.freeBytes())),
+        "weights: " + size(needs.weights()),
+        "workspace: %s, for steps of %,d tokens"
+            .formatted(size(needs.workspace() + needs.scratch()), options.maxBatchTokens()),
+        "latent cache: %s, %,d tokens"
+            .formatted(size(blocks * blockBytes), blocks * CacheSize.BLOCK_SIZE),
+        "left: " + size(usable(device) - needs.total() - blocks * blockBytes));
+  }
+
+  private static String size(long bytes) {
+    return bytes < 1 << 20
+        ? String.format(Locale.ROOT, "%,d bytes", bytes)
+        : String.format(Locale.ROOT, "%,.1f MiB", bytes / 1048576.0);
+  }
+}

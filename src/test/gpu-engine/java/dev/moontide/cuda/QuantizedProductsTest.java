@@ -1,0 +1,263 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.moontide.tensor.Backend;
+import dev.moontide.tensor.Cells;
+import dev.moontide.tensor.Encoding;
+import dev.moontide.tensor.Experts;
+import dev.moontide.tensor.MatrixSource;
+import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.RandomMatrix;
+import dev.moontide.tensor.Router;
+import dev.moontide.tensor.Routing;
+import dev.moontide.tensor.Tensor;
+import dev.moontide.tensor.Weight;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Products with FP8 and INT4 weights against float64 on the same quantised numbers. */
+class QuantizedProductsTest {
+  private static final Encoding FP8 = new Encoding.BlockFp8(128, 128);
+  private static final Encoding INT4 = new Encoding.GroupInt4(32);
+
+  private static Backend backend;
+
+  @BeforeAll
+  static void start() {
+    backend = CudaBackend.all().get(0);
+  }
+
+  /** The value of FP8 E4M3 bits. */
+  static double fromE4m3(int bits) {
+    int exponent = bits >> 3 & 15;
+    int mantissa = bits & 7;
+    double magnitude =
+        exponent == 0 ? mantissa * 0x1p-9 : Math.scalb(1 + mantissa / 8.0, exponent - 7);
+    return (bits & 0x80) == 0 ? magnitude : -magnitude;
+  }
+
+  /** The FP8 number nearest to {@code x}, ties to an even mantissa, at most 448. */
+  private static double nearestE4m3(double x) {
+    double best = 0;
+    int bestBits = 0;
+    for (int bits = 0; bits < 0x7f; bits++) {
+      double value = fromE4m3(bits);
+      double closer = Math.abs(Math.abs(x) - value) - Math.abs(Math.abs(x) - best);
+      if (closer < 0 || (closer == 0 && (bestBits & 1) == 1)) {
+        best = value;
+        bestBits = bits;
+      }
+    }
+    return Math.copySign(best, x);
+  }
+
+  /** Rows as the backend rounds them for FP8 weights: by groups of 128 columns. */
+  private static double[] quantised(float[] row) {
+    double[] out = new double[row.length];
+    for (int first = 0; first < row.length; first += 128) {
+      int end = Math.min(row.length, first + 128);
+      float most = 1e-4f;
+      for (int i = first; i < end; i++) {
+        most = Math.max(most, Math.abs(row[i]));
+      }
+      float scale = most / 448f;
+      for (int i = first; i < end; i++) {
+        out[i] = nearestE4m3(row[i] / scale) * scale;
+      }
+    }
+    return out;
+  }
+
+  private static double[] exact(float[] row) {
+    double[] out = new double[row.length];
+    for (int i = 0; i < row.length; i++) {
+      out[i] = row[i];
+    }
+    return out;
+  }
+
+  private static void assertProduct(
+      String what, double[] x, MatrixSource w, float[] actual, int row) {
+    float[] weights = new float[w.columns()];
+    for (int r = 0; r < w.rows(); r++) {
+      w.read(r, 1, weights, 0);
+      double expected = 0;
+      double squares = 0;
+      for (int c = 0; c < x.length; c++) {
+        expected += x[c] * weights[c];
+        squares += Math.pow(x[c] * weights[c], 2);
+      }
+      // Relative to the terms: a sum may cancel.
+      double tolerance = 5e-6 * Math.max(0.1, Math.sqrt(squares));
+      assertEquals(expected, actual[r], tolerance, what + ", " + row + ":" + r);
+    }
+  }
+
+  private static List<MatrixSource> weights(Encoding encoding, int columns) {
+    MatrixSource above = new QuantizedMatrix("above", 72, columns, encoding);
+    return List.of(
+        above,
+        new QuantizedMatrix("one", 1, columns, encoding),
+        new QuantizedMatrix("tall", 300, columns, encoding),
+        // The second part's blocks begin at its own first row.
+        MatrixSource.stack(
+            "both", List.of(above, new QuantizedMatrix("below", 137, columns, encoding))));
+  }
+
+  @Test
+  void productsAgreeWithFloat64() {
+    try (Ops ops = backend.open(1)) {
+      for (Encoding encoding : List.of(FP8, INT4)) {
+        for (int columns : new int[] {8, 128, 296, 520}) {
+          for (MatrixSource w : weights(encoding, columns)) {
+            for (int n : new int[] {1, 19, 70}) {
+              product(ops, encoding, w, n);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private static void product(Ops ops, Encoding encoding, MatrixSource w, int n) {
+    Tensor x = Cells.operand(ops, new RandomMatrix("x", n, w.columns(), 3), Cells.upTo(n));
+    Tensor out = ops.floats(n + 1, w.rows());
+    Weight weight = ops.matrix(w);
+    assertEquals(encoding == FP8 ? WeightForm.FP8 : WeightForm.INT4, formOf(weight));
+    ops.matmul(out, x, weight, n);
+    for (int row = 0; row < n; row++) {
+      float[] operand = backend.row(x, row);
+      double[] input = encoding == FP8 ? quantised(operand) : exact(operand);
+      assertProduct(w.name() + " " + encoding, input, w, backend.row(out, row), row);
+    }
+  }
+
+  private static WeightForm formOf(Weight weight) {
+    return ((CudaWeight) weight).layout().form();
+  }
+
+  /** What kernels cannot take as it is stored becomes bf16. */
+  @Test
+  void otherFormsBecomeBf16() {
+    try (Ops ops = backend.open(1)) {
+      MatrixSource narrow = new QuantizedMatrix("narrow", 40, 64, new Encoding.BlockFp8(16, 32));
+      MatrixSource plain = new RandomMatrix("plain", 40, 64, 1);
+      assertEquals(WeightForm.BF16, formOf(ops.matrix(narrow)));
+      MatrixSource mixed =
+          MatrixSource.stack("mixed", List.of(plain, new QuantizedMatrix("q", 9, 64, FP8)));
+      assertEquals(WeightForm.BF16, formOf(ops.matrix(mixed)));
+    }
+  }
+
+  private record Expert(MatrixSource gateUp, MatrixSource down) {}
+
+  @Test
+  void expertsAgreeWithFloat64() {
+    Router router = new Router(5, 2, 1, 1, true, 1.5f);
+    for (Encoding encoding : List.of(FP8, INT4)) {
+      for (int n : new int[] {3, 120}) {
+        int hidden = 296;
+        int width = 136;
+        List<Expert> experts = new ArrayList<>();
+        for (int e = 0; e < 5; e++) {
+          experts.add(
+              new Expert(
+                  MatrixSource.stack(
+                      "gateUp" + e,
+                      List.of(
+                          new QuantizedMatrix("gate" + e, width, hidden, encoding),
+                          new QuantizedMatrix("up" + e, width, hidden, encoding))),
+                  new QuantizedMatrix("down" + e, hidden, width, encoding)));
+        }
+        routed(encoding, router, experts, hidden, n);
+      }
+    }
+  }
+
+  private static void routed(
+      Encoding encoding, Router router, List<Expert> list, int hidden, int n) {
+    try (Ops ops = backend.open(1)) {
+      RandomMatrix values = new RandomMatrix("x", n, hidden, 0.05f);
+      Experts experts =
+          ops.experts(
+              list.stream().map(Expert::gateUp).toList(), list.stream().map(Expert::down).toList());
+      Routing routing = ops.routing(n, router);
+      Tensor floats = Cells.floats(ops, values, Cells.upTo(n));
+      ops.route(
+          routing,
+          floats,
+          ops.floatMatrix(new RandomMatrix("gate", 5, hidden, 1)),
+          ops.vector(new RandomMatrix("bias", 1, 5, 0.1f)),
+          router,
+          n);
+      Tensor x = Cells.operand(ops, values, Cells.upTo(n));
+      ops.experts(floats, x, routing, experts, n);
+      for (int t = 0; t < n; t += 7) {
+        double[] expected = exact(row(values, t));
+        double[] input =
+            encoding == FP8 ? quantised(backend.row(x, t)) : exact(backend.row(x, t));
+        for (int k = 0; k < router.topK(); k++) {
+          Expert expert = list.get(backend.expert(routing, t, k));
+          add(expected, backend.weight(routing, t, k), expert, input, encoding);
+        }
+        float[] actual = backend.row(floats, t);
+        double error = 0;
+        double norm = 0;
+        for (int i = 0; i < hidden; i++) {
+          error += Math.pow(actual[i] - expected[i], 2);
+          norm += Math.pow(expected[i], 2);
+        }
+        // An activation that rounds the other way moves a whole sum.
+        assertTrue(Math.sqrt(error / norm) < 4e-3, encoding + " " + Math.sqrt(error / norm));
+      }
+    }
+  }
+
+  private static float[] row(RandomMatrix matrix, int row) {
+    float[] values = new float[matrix.columns()];
+    matrix.read(row, 1, values, 0);
+    return values;
+  }
+
+  private static void add(
+      double[] sum, double weight, Expert expert, double[] x, Encoding encoding) {
+    double[] gateUp = times(expert.gateUp(), x);
+    float[] middle = new float[gateUp.length / 2];
+    for (int i = 0; i < middle.length; i++) {
+      double gate = gateUp[i];
+      float product = (float) (gate / (1 + Math.exp(-gate)) * gateUp[middle.length + i]);
+      middle[i] = Float.intBitsToFloat(Bf16.of(product) << 16);
+    }
+    double[] out = times(expert.down(), encoding == FP8 ? quantised(middle) : exact(middle));
+    for (int i = 0; i < sum.length; i++) {
+      sum[i] += weight * out[i];
+    }
+  }
+
+  private static double[] times(MatrixSource w, double[] x) {
+    float[] row = new float[w.columns()];
+    double[] out = new double[w.rows()];
+    for (int r = 0; r < out.length; r++) {
+      w.read(r, 1, row, 0);
+      for (int c = 0; c < row.length; c++) {
+        out[r] += row[c] * x[c];
+      }
+    }
+    return out;
+  }
+}

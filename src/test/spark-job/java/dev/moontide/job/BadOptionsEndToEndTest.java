@@ -1,0 +1,148 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.job;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * What is wrong with the options shows in one line, with status 2 and before any weights are read:
+ * the checkpoint here has none, so that reading them would be another error.
+ */
+class BadOptionsEndToEndTest extends EndToEnd {
+  private String modelWithoutWeights() throws IOException {
+    Path model = Files.createDirectory(folder.resolve("model"));
+    for (String name : List.of("config.json", "tiktoken.model", "tokenizer_config.json")) {
+      Files.copy(Path.of(MODEL, name), model.resolve(name));
+    }
+    return model.toString();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          label    --labels-file nowhere.txt                   | nowhere.txt
+          label    --labels a,b --text-column body             | body, which the rows do not have; they have id, n, text
+          label    --labels a,b --text-column n                | n, which is of type BIGINT
+          label    --labels a,b --truth-column intent          | truth-column names the column intent
+          label    --choices-column text                       | choices-column names the column text
+          label    --labels a,b --where nosuch=1               | --where is nosuch=1
+          label    --labels a,b --input-format nosuch          | nosuch
+          label    --labels a,b --temperature 2                | --temperature
+          generate --prompt {{body}}                           | body
+          generate --prompt {{text                             | prompt
+          generate --prompt x --top-p 2                        | top-p
+          generate --prompt x --max-batch-tokens 1             | max-batch-tokens
+          generate --prompt x --max-model-len 999999           | max-model-len
+          generate --prompt x --backend tpu                    | backend is tpu: allowed is auto, cpu, cuda
+          generate --ids-column text                           | ids-column names the column text
+          generate --messages-column n                         | messages-column names the column n
+          score    --ids-column ids                            | ids
+          score    --ids-column text --chat                    | chat
+          """)
+  void optionsAreToldBeforeTheModelIsLoaded(String options, String told) throws Exception {
+    String input = write("in.jsonl", "{\"id\": 1, \"text\": \"x\", \"n\": 2}\n");
+    List<String> arguments = new ArrayList<>(List.of(options.split(" +")));
+    String command = arguments.remove(0);
+    arguments.addAll(List.of("--model", modelWithoutWeights(), "--input", input));
+    arguments.addAll(List.of("--output", path("out")));
+    assertTold(run(command, arguments.toArray(String[]::new)), told);
+    assertFalse(Files.exists(folder.resolve("out")));
+  }
+
+  @Test
+  void aModelThatIsNoCheckpointIsTold() {
+    String input = write("in.jsonl", "{\"text\": \"x\"}\n");
+    assertTold(
+        run(
+            "label",
+            "--labels",
+            "a,b",
+            "--model",
+            path("nowhere"),
+            "--input",
+            input,
+            "--output",
+            path("out")),
+        path("nowhere"));
+  }
+
+  private static void assertTold(CommandLineRun run, String told) {
+    assertEquals(2, run.status(), run.err());
+    assertEquals(1, run.err().lines().count(), run.err());
+    assertTrue(run.err().startsWith("moontide"), run.err());
+    assertTrue(run.err().contains(told), run.err());
+    assertEquals("", run.out());
+  }
+
+  @Test
+  void aColumnThatIsThereAlreadyNeedsAPrefix() {
+    String input = write("in.jsonl", "{\"id\": 1, \"text\": \"hello\", \"Label\": \"x\"}\n");
+    String[] options = {
+      "--labels",
+      "greeting,goodbye",
+      "--input",
+      input,
+      "--output",
+      path("out"),
+      "--output-prefix",
+      ""
+    };
+    assertTold(run("label", options), "output-prefix");
+    options[options.length - 1] = "ai_";
+    done("label", options);
+    assertEquals(
+        List.of(
+            "Label",
+            "id",
+            "text",
+            "ai_response",
+            "ai_finish_reason",
+            "ai_error",
+            "ai_prompt_tokens",
+            "ai_cached_tokens",
+            "ai_completion_tokens",
+            "ai_label",
+            "ai_label_probability",
+            "ai_label_probabilities"),
+        List.of(output("out").columns()));
+    assertEquals("greeting", output("out").first().getAs("ai_label"));
+  }
+
+  @Test
+  void anOutputIsReplacedOnlyWhereThatIsAskedFor() {
+    String input = write("in.jsonl", "{\"id\": 1, \"text\": \"hello\"}\n");
+    String[] options = {"--labels", "greeting,goodbye", "--input", input, "--output", path("out")};
+    done("label", options);
+    assertTold(run("label", options), "--overwrite");
+    assertEquals(1, output("out").count());
+    write("in.jsonl", "{\"id\": 1, \"text\": \"hello\"}\n{\"id\": 2, \"text\": \"hello\"}\n");
+    String[] replacing = Arrays.copyOf(options, options.length + 1);
+    replacing[options.length] = "--overwrite";
+    done("label", replacing);
+    assertEquals(2, output("out").count());
+    assertEquals(2, summary("out").get("rows").asInt());
+  }
+}

@@ -35,9 +35,9 @@ tests=dev.moontide
 if [[ $parts == *check* ]]; then
   timeout 120 "${java[@]}" dev.moontide.device.DeviceTests \
     $tests.cuda.CudaOpsAgreementTest $tests.cuda.CudaBitInvarianceTest $tests.cuda.QuantizedProductsTest \
-    $tests.cuda.CudaAttentionTest \
+    $tests.cuda.CudaAttentionTest $tests.model.HopperPathTest "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
     "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
-    "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int)" \
+    "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
     2>&1 | tee "$results/checks.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi

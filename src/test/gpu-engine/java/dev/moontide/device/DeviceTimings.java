@@ -14,6 +14,8 @@ package dev.moontide.device;
 import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.CudaOps;
 import dev.moontide.cuda.DeviceSizes;
+import dev.moontide.cuda.HopperSizes;
+import dev.moontide.cuda.KernelPath;
 import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
@@ -29,7 +31,6 @@ import java.util.Locale;
  */
 public final class DeviceTimings {
   private static final int LAYERS = 4;
-  private static final int BLOCK = 16;
   private static final int REPEATS = 5;
 
   private final DeepseekV3 model;
@@ -45,26 +46,30 @@ public final class DeviceTimings {
   public static void main(String[] arguments) throws Exception {
     int maxTokens = Integer.parseInt(arguments[0]);
     ModelConfig config = RandomModel.config(LAYERS);
-    DeviceSizes sizes = new DeviceSizes();
-    RandomModel.load(config, sizes, 1);
-    Workspace.allocate(config, sizes, maxTokens);
     CudaDevice device = CudaDevice.open(0);
+    HopperSizes hopper = new HopperSizes();
+    measure(config, maxTokens, hopper);
+    KernelPath.Choice choice = KernelPath.choose(device, hopper.refusal());
+    DeviceSizes sizes = DeviceSizes.of(choice.path());
+    measure(config, maxTokens, sizes);
+    int block = sizes.blockSize(16);
+    print("kernels: %s (%s)", choice.path(), choice.reason());
     print("%s, %,d bytes free; needs %s", device.description(), device.freeBytes(), sizes.needs());
-    long blockBytes = sizes.kvBlockBytes(LAYERS, BLOCK, config.attention());
+    long blockBytes = sizes.kvBlockBytes(LAYERS, block, config.attention());
     long left = device.freeBytes() - sizes.needs().total() - (1L << 30);
     int blocks = (int) Math.min(left / blockBytes, 1 << 20);
-    try (CudaOps ops = CudaOps.create(device, sizes.needs())) {
+    try (CudaOps ops = CudaOps.create(device, choice.path(), sizes.needs())) {
       long start = System.nanoTime();
       ModelWeights weights =
           RandomModel.load(config, ops, Runtime.getRuntime().availableProcessors());
-      DeepseekV3 model = new DeepseekV3(config, weights, ops, maxTokens, blocks, BLOCK);
+      DeepseekV3 model = new DeepseekV3(config, weights, ops, maxTokens, blocks, block);
       double seconds = (System.nanoTime() - start) / 1e9;
       print(
           "loaded %.1f GB in %.1f s (%.1f GB/s); cache of %,d tokens",
           ops.used().weights() / 1e9,
           seconds,
           ops.used().weights() / seconds / 1e9,
-          (long) blocks * BLOCK);
+          (long) blocks * block);
       DeviceTimings timings = new DeviceTimings(model, maxTokens);
       for (String what : Arrays.asList(arguments).subList(1, arguments.length)) {
         String[] parts = what.split("[=x]", -1);
@@ -75,6 +80,12 @@ public final class DeviceTimings {
         }
       }
     }
+  }
+
+  private static void measure(ModelConfig config, int maxTokens, DeviceSizes sizes)
+      throws Exception {
+    RandomModel.load(config, sizes, 1);
+    Workspace.allocate(config, sizes, maxTokens);
   }
 
   private static void print(String format, Object... values) {
@@ -91,7 +102,7 @@ public final class DeviceTimings {
         step.clear();
         step.beginSequence(table);
         for (int p = first; p < Math.min(tokens, first + maxTokens); p++) {
-          step.addToken(p * 31 % 160_000, p);
+          step.addPromptToken(p * 31 % 160_000, p);
         }
         step.requestLogits();
         model.forward(step);
@@ -105,7 +116,7 @@ public final class DeviceTimings {
 
   /** A step of one token of each of {@code sequences}, after {@code context} others. */
   private void decode(int sequences, int context) {
-    int perSequence = (context + BLOCK) / BLOCK;
+    int perSequence = (context + model.blockSize()) / model.blockSize();
     if ((long) perSequence * sequences > model.cacheBlocks() || sequences > maxTokens) {
       print("decode %5d sequences at %5d: the cache is too small", sequences, context);
       return;
@@ -147,7 +158,7 @@ public final class DeviceTimings {
   }
 
   private int[] table(int first, int tokens) {
-    int[] table = new int[(tokens + BLOCK - 1) / BLOCK];
+    int[] table = new int[(tokens + model.blockSize() - 1) / model.blockSize()];
     Arrays.setAll(table, i -> (first + i) % model.cacheBlocks());
     return table;
   }

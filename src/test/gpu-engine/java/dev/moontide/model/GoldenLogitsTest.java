@@ -21,6 +21,7 @@ import dev.moontide.cpu.CpuOps;
 import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.CudaOps;
 import dev.moontide.cuda.Emulation;
+import dev.moontide.cuda.KernelPath;
 import dev.moontide.cuda.MemoryNeeds;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Ops;
@@ -36,6 +37,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Logits of the small checkpoints against the float32 references, at every position. */
 class GoldenLogitsTest {
   private static final int BLOCK = 16;
+  private static final int HOPPER_BLOCK = 64;
   private static final int MAX_TOKENS = 256;
 
   static Iterable<String> models() {
@@ -51,6 +53,10 @@ class GoldenLogitsTest {
   }
 
   private static DeepseekV3 load(String model, Ops ops) {
+    return load(model, ops, BLOCK);
+  }
+
+  private static DeepseekV3 load(String model, Ops ops, int blockSize) {
     ModelConfig config = ModelConfig.load(Golden.folder(model));
     Checkpoint checkpoint = Checkpoint.open(Golden.folder(model));
     return new DeepseekV3(
@@ -59,7 +65,7 @@ class GoldenLogitsTest {
         ops,
         MAX_TOKENS,
         16,
-        BLOCK);
+        blockSize);
   }
 
   /** Logits after every token of {@code ids}, computed in one step. */
@@ -131,13 +137,31 @@ class GoldenLogitsTest {
   @MethodSource("models")
   void cudaAgreesInNormAndFirstChoice(String model) {
     Emulation.start();
-    Ops ops = CudaOps.create(CudaDevice.open(0), MemoryNeeds.NONE);
+    Ops ops = CudaOps.create(CudaDevice.open(0), KernelPath.SIMPLE, MemoryNeeds.NONE);
     boolean isFp8 = model.endsWith("fp8");
     assertAgrees(model, ops, isFp8 ? 6e-2 : 3e-2, isFp8 ? 0.3 : 0.1);
   }
 
+  /** The Hopper kernels' path, for the model that suits it; one token's experts are a near tie. */
+  @Test
+  void hopperAgreesInNormAndFirstChoice() {
+    Emulation.start();
+    Ops ops = CudaOps.create(CudaDevice.open(0), KernelPath.HOPPER, MemoryNeeds.NONE);
+    assertAgrees("micro-k2dims-fp8", load("micro-k2dims-fp8", ops, HOPPER_BLOCK), 8e-2, 0.3, 1);
+  }
+
   private static void assertAgrees(String model, Ops ops, double tolerance, double clear) {
-    try (DeepseekV3 deepseek = load(model, ops)) {
+    assertAgrees(model, load(model, ops), tolerance, clear, 0);
+  }
+
+  /**
+   * @param clear margin of a first choice that must be found
+   * @param exceptions how many of them may be missed
+   */
+  private static void assertAgrees(
+      String model, DeepseekV3 loaded, double tolerance, double clear, int exceptions) {
+    List<String> missed = new ArrayList<>();
+    try (DeepseekV3 deepseek = loaded) {
       for (Golden.Case golden : Golden.load(model).cases()) {
         float[][] actual = logits(deepseek, golden.ids());
         double error = 0;
@@ -148,8 +172,8 @@ class GoldenLogitsTest {
             error += Math.pow((double) actual[t][i] - expected[i], 2);
             norm += Math.pow(expected[i], 2);
           }
-          if (margin(expected) > clear) {
-            assertEquals(argmax(expected), argmax(actual[t]), model + ", token " + t);
+          if (margin(expected) > clear && argmax(expected) != argmax(actual[t])) {
+            missed.add("token %d of %d".formatted(t, actual.length));
           }
         }
         double relative = Math.sqrt(error / norm);
@@ -158,6 +182,7 @@ class GoldenLogitsTest {
             "%s, %d tokens: relative error %s".formatted(model, actual.length, relative));
       }
     }
+    assertTrue(missed.size() <= exceptions, model + ": other first choices: " + missed);
   }
 
   private static int argmax(float[] row) {

@@ -42,8 +42,9 @@ if [[ $parts == *check* ]]; then
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *time* ]]; then
-  timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 4096 prefill=2048 decode=1x512 decode=64x512 \
-    decode=256x512 decode=1024x512 decode=64x4096 decode=256x4096 prefill=8192 \
+  timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 16384 decode=1x512 decode=64x512 decode=256x512 \
+    decode=1024x512 decode=1x4096 decode=64x4096 decode=256x4096 decode=1024x4096 prefill=1x2048 prefill=8x1024 \
+    prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 \
     2>&1 | tee "$results/timings.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <vector>
 
 #define MOONTIDE_EMULATION
@@ -74,6 +75,50 @@ float fp8(uint8_t x) { return fp8_values.value[x]; }
 float bf16(const uint8_t* at) { return from_bf16(*reinterpret_cast<const uint16_t*>(at)); }
 void put_bf16(uint8_t* at, float x) { *reinterpret_cast<uint16_t*>(at) = to_bf16(x); }
 
+/** Σ a · b, in an order that vectorises; `n` is a multiple of 8. */
+float dot(const float* a, const float* b, int n) {
+  float lanes[8] = {};
+  for (int i = 0; i < n; i += 8) {
+    for (int lane = 0; lane < 8; lane++) {
+      lanes[lane] += a[i + lane] * b[i + lane];
+    }
+  }
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+/** Entries of a cache's pages as numbers, each page decoded once in a launch. */
+class Pages {
+ public:
+  explicit Pages(const uint8_t* cache) : cache_(cache) {}
+
+  const float* entry(const int* pages, int j) {
+    std::vector<float>& page = decoded_[pages[j / kPageTokens]];
+    if (page.empty()) {
+      page.resize(kPageTokens * 576);
+      const uint8_t* from = cache_ + static_cast<int64_t>(pages[j / kPageTokens]) * kPageBytes;
+      for (int t = 0; t < kPageTokens; t++) {
+        for (int c = 0; c < 576; c++) {
+          page[t * 576 + c] = bf16(from + page_offset(t, c));
+        }
+      }
+    }
+    return page.data() + j % kPageTokens * 576;
+  }
+
+ private:
+  const uint8_t* cache_;
+  std::map<int, std::vector<float>> decoded_;
+};
+
+/** `columns` bf16 columns of a panel's row from `first`. */
+std::vector<float> panel_row(const uint8_t* panel, int64_t rows, int64_t row, int64_t first, int columns) {
+  std::vector<float> out(columns);
+  for (int c = 0; c < columns; c++) {
+    out[c] = bf16(panel + panel_offset(row, static_cast<int>(2 * (first + c)), rows));
+  }
+  return out;
+}
+
 /** Rounds 128 columns of a row to FP8 (hopper/quantise.cuh). */
 void quantise(const float* x, int64_t row, int kBlock, uint8_t* out, float* scale, int64_t rows) {
   float m = 1e-4f;
@@ -113,22 +158,48 @@ struct Fp8Operands {
     expect(featureTiles % 2 == 0, "the number of feature tiles is odd");
   }
 
-  /** Sum over K blocks of a row and a row of the weight. */
-  float sum(int expert, int64_t row, int64_t feature, int kBegin, int kEnd) const {
+  /** A row's numbers, not scaled. */
+  std::vector<float> row(int64_t r) const {
+    std::vector<float> out(kBlocks * 128);
+    for (int k = 0; k < kBlocks; k++) {
+      for (int i = 0; i < 128; i++) {
+        out[k * 128 + i] = fp8(a[k * aRows * kRowBytes + image_offset(r, i)]);
+      }
+    }
+    return out;
+  }
+
+  /** Sum over K blocks of row `r`, whose numbers are `numbers`, and a row of the weight. */
+  float sum(const std::vector<float>& numbers, int64_t r, int expert, int feature, int kBegin, int kEnd) {
+    const std::vector<float>& weight = decoded(expert);
     float acc = 0;
     for (int k = kBegin; k < kEnd; k++) {
       int64_t tile = (static_cast<int64_t>(expert) * featureTiles + feature / 128) * kBlocks + k;
-      const uint8_t* left = a + k * aRows * kRowBytes;
-      const uint8_t* right = w + tile * kTileBytes;
-      float c = 0;
-      for (int i = 0; i < 128; i++) {
-        c += fp8(left[image_offset(row, i)]) * fp8(right[image_offset(feature % 128, i)]);
-      }
-      acc = fmaf(c, aScale[k * aRows + row] * wScale[tile], acc);
+      float c = dot(numbers.data() + k * 128, weight.data() + (static_cast<int64_t>(feature) * kBlocks + k) * 128, 128);
+      acc = fmaf(c, aScale[k * aRows + r] * wScale[tile], acc);
     }
     return acc;
   }
 
+ private:
+  /** An expert's weight by row, decoded once in a launch. */
+  const std::vector<float>& decoded(int expert) {
+    std::vector<float>& out = weights_[expert];
+    if (out.empty()) {
+      out.resize(static_cast<size_t>(featureTiles) * kBlocks * kTileBytes);
+      const uint8_t* from = w + static_cast<int64_t>(expert) * featureTiles * kBlocks * kTileBytes;
+      for (int f = 0; f < featureTiles * 128; f++) {
+        for (int i = 0; i < kBlocks * 128; i++) {
+          out[static_cast<size_t>(f) * kBlocks * 128 + i] = fp8(from[weight_offset(f, i, kBlocks)]);
+        }
+      }
+    }
+    return out;
+  }
+
+  std::map<int, std::vector<float>> weights_;
+
+ public:
   /** Visits (expert, row) of every row there is. */
   template <class Visit>
   void each_row(int tileRows, Visit visit) const {
@@ -187,11 +258,12 @@ void gate_up(const void* args, int tileRows, size_t shared) {
   float* outScale = in.pointer<float>();
   int64_t outRows = in.integer();
   o.each_row(tileRows, [&](int expert, int row) {
+    std::vector<float> numbers = o.row(row);
     for (int f = 0; f < o.featureTiles / 2; f++) {
       float product[128];
       for (int i = 0; i < 128; i++) {
-        float gate = o.sum(expert, row, 256 * f + i, 0, o.kBlocks);
-        float up = o.sum(expert, row, 256 * f + 128 + i, 0, o.kBlocks);
+        float gate = o.sum(numbers, row, expert, 256 * f + i, 0, o.kBlocks);
+        float up = o.sum(numbers, row, expert, 256 * f + 128 + i, 0, o.kBlocks);
         product[i] = gate * up / (1.f + expf(-gate));
       }
       quantise(product, row, f, out, outScale, outRows);
@@ -209,26 +281,25 @@ void linear(const void* args, int tileRows, size_t shared) {
   expect(splits <= o.kBlocks, "a piece of K is empty");
   expect(to.columns <= o.featureTiles * 128, "more columns than features");
   o.each_row(tileRows, [&](int expert, int row) {
+    std::vector<float> numbers = o.row(row);
     for (int s = 0; s < splits; s++) {
       for (int f = 0; f < to.columns; f++) {
-        to.put(s, row, f, o.sum(expert, row, f, o.kBlocks * s / splits, o.kBlocks * (s + 1) / splits));
+        to.put(s, row, f,
+               o.sum(numbers, row, expert, f, o.kBlocks * s / splits, o.kBlocks * (s + 1) / splits));
       }
     }
   });
 }
 
-/** Sum of a bf16 panel's row and a row of bf16 tiles over 64 columns a K block. */
-float bf16_sum(const uint8_t* a, int64_t aRows, int64_t row, int aFirst, const uint8_t* w, int64_t feature,
-               int kBlocks, int kBegin, int kEnd) {
-  float acc = 0;
-  for (int k = kBegin; k < kEnd; k++) {
-    const uint8_t* left = a + (aFirst + k) * aRows * kRowBytes;
-    const uint8_t* right = w + ((feature / 128) * kBlocks + k % kBlocks) * kTileBytes;
-    for (int i = 0; i < 64; i++) {
-      acc += bf16(left + image_offset(row, 2 * i)) * bf16(right + image_offset(feature % 128, 2 * i));
+/** bf16 tiles by row. */
+std::vector<float> bf16_weight(const uint8_t* w, int features, int kBlocks) {
+  std::vector<float> out(static_cast<size_t>(features) * kBlocks * 64);
+  for (int f = 0; f < features; f++) {
+    for (int i = 0; i < kBlocks * 64; i++) {
+      out[static_cast<size_t>(f) * kBlocks * 64 + i] = bf16(w + weight_offset(f, 2 * i, kBlocks));
     }
   }
-  return acc;
+  return out;
 }
 
 /** What a piece of attention gives for one head. */
@@ -251,26 +322,20 @@ struct Piece {
 const int kPieceFloats = 514;
 const int kPartialFloats = 33792;
 
-Piece attend_piece(const uint8_t* q, const uint8_t* cache, const int* pages, int first, int end, int head,
-                   float scale) {
+Piece attend_piece(const std::vector<float>& q, Pages& cache, const int* pages, int first, int end, float scale) {
   Piece piece{};
   std::vector<float> scores;
   piece.maximum = -INFINITY;
   for (int j = first; j < end; j++) {
-    const uint8_t* page = cache + static_cast<int64_t>(pages[j / kPageTokens]) * kPageBytes;
-    float s = 0;
-    for (int c = 0; c < 576; c++) {
-      s += bf16(q + page_offset(head, c)) * bf16(page + page_offset(j % kPageTokens, c));
-    }
-    scores.push_back(s * scale);
-    piece.maximum = std::max(piece.maximum, s * scale);
+    scores.push_back(dot(q.data(), cache.entry(pages, j), 576) * scale);
+    piece.maximum = std::max(piece.maximum, scores.back());
   }
   for (int j = first; j < end; j++) {
-    const uint8_t* page = cache + static_cast<int64_t>(pages[j / kPageTokens]) * kPageBytes;
+    const float* entry = cache.entry(pages, j);
     float p = exp2f(scores[j - first] - piece.maximum);
     piece.sum += p;
     for (int c = 0; c < 512; c++) {
-      piece.o[c] += p * bf16(page + page_offset(j % kPageTokens, c));
+      piece.o[c] += p * entry[c];
     }
   }
   return piece;
@@ -346,11 +411,17 @@ HOST_KERNEL(linear_bf16, 384) {
   Store to(in);
   expect(aBlocks == kBlocks || aBlocks == 2 * kBlocks, "K blocks of the panel");
   expect(featureTiles % 2 == 0 && splits <= aBlocks && rows <= aRows, "sizes");
+  std::vector<float> weight = bf16_weight(w, to.columns, kBlocks);
   for (int r = 0; r < rows; r++) {
+    std::vector<float> numbers = panel_row(a, aRows, r, 0, aBlocks * 64);
     for (int s = 0; s < splits; s++) {
       for (int f = 0; f < to.columns; f++) {
-        to.put(s, r, f,
-               bf16_sum(a, aRows, r, 0, w, f, kBlocks, aBlocks * s / splits, aBlocks * (s + 1) / splits));
+        float acc = 0;
+        for (int k = aBlocks * s / splits; k < aBlocks * (s + 1) / splits; k++) {
+          acc += dot(numbers.data() + k * 64,
+                     weight.data() + (static_cast<size_t>(f) * kBlocks + k % kBlocks) * 64, 64);
+        }
+        to.put(s, r, f, acc);
       }
     }
   }
@@ -366,12 +437,13 @@ HOST_KERNEL(query_absorb, 384) {
   int heads = in.integer();
   auto* out = in.pointer<uint8_t>(128);
   int images = (heads + 63) / 64;
-  for (int r = 0; r < rows; r++) {
-    for (int h = 0; h < heads; h++) {
+  for (int h = 0; h < heads; h++) {
+    std::vector<float> weight = bf16_weight(w + static_cast<int64_t>(h) * 8 * kTileBytes, 512, 2);
+    for (int r = 0; r < rows; r++) {
       uint8_t* image = out + (static_cast<int64_t>(r) * images + h / 64) * kPageBytes;
+      std::vector<float> nope = panel_row(a, aRows, r, 128 * h, 128);
       for (int f = 0; f < 512; f++) {
-        put_bf16(image + page_offset(h % 64, f),
-                 bf16_sum(a, aRows, r, 2 * h, w + static_cast<int64_t>(h) * 8 * kTileBytes, f, 2, 0, 2));
+        put_bf16(image + page_offset(h % 64, f), dot(nope.data(), weight.data() + f * 128, 128));
       }
     }
   }
@@ -388,11 +460,13 @@ HOST_KERNEL(value_up, 384) {
   auto* out = in.pointer<uint8_t>(128);
   auto* outScale = in.pointer<float>();
   int64_t outRows = in.integer();
-  for (int r = 0; r < rows; r++) {
-    for (int h = 0; h < heads; h++) {
+  for (int h = 0; h < heads; h++) {
+    std::vector<float> weight = bf16_weight(w + (static_cast<int64_t>(h) * 16 + 8) * kTileBytes, 128, 8);
+    for (int r = 0; r < rows; r++) {
+      std::vector<float> latent = panel_row(a, aRows, r, 512 * h, 512);
       float values[128];
       for (int f = 0; f < 128; f++) {
-        values[f] = bf16_sum(a, aRows, r, 8 * h, w + (static_cast<int64_t>(h) * 16 + 8) * kTileBytes, f, 8, 0, 8);
+        values[f] = dot(latent.data(), weight.data() + f * 512, 512);
       }
       put_values(values, r, h, out, outScale, outRows);
     }
@@ -410,14 +484,12 @@ HOST_KERNEL(expand_latent, 384) {
   auto* out = in.pointer<uint8_t>(128);
   int64_t outRows = in.integer();
   expect(pageCount * kPageTokens <= outRows, "more entries than the panel has rows");
+  Pages entries(cache);
+  std::vector<float> weight = bf16_weight(w, 256 * heads, 8);
   for (int r = 0; r < pageCount * kPageTokens; r++) {
-    const uint8_t* page = cache + static_cast<int64_t>(pages[r / kPageTokens]) * kPageBytes;
     for (int f = 0; f < 256 * heads; f++) {
-      float acc = 0;
-      for (int c = 0; c < 512; c++) {
-        acc += bf16(page + page_offset(r % kPageTokens, c)) * bf16(w + weight_offset(f, 2 * c, 8));
-      }
-      put_bf16(out + panel_offset(r, 2 * f, outRows), acc);
+      put_bf16(out + panel_offset(r, 2 * f, outRows),
+               dot(entries.entry(pages, r), weight.data() + static_cast<size_t>(f) * 512, 512));
     }
   }
 }
@@ -459,6 +531,7 @@ HOST_KERNEL(attend, 384) {
   expect(items != nullptr || scratch != nullptr, "no scratch");
   int images = (heads + 63) / 64;
   int count = items != nullptr ? *itemCount : rows;
+  Pages entries(cache);
   for (int i = 0; i < count; i++) {
     int row = items != nullptr ? items[i].row : i;
     expect(length[row] >= 1 && row < rows, "a row sees nothing");
@@ -467,10 +540,14 @@ HOST_KERNEL(attend, 384) {
     int end = items != nullptr ? begin + 1 : pieces;
     for (int head = 0; head < heads; head++) {
       const uint8_t* image = q + (static_cast<int64_t>(row) * images + head / 64) * kPageBytes;
+      std::vector<float> query(576);
+      for (int c = 0; c < 576; c++) {
+        query[c] = bf16(image + page_offset(head % 64, c));
+      }
       Piece all;
       for (int p = begin; p < end; p++) {
-        Piece piece = attend_piece(image, cache, pages + pageStart[row], p * 1024,
-                                   std::min(length[row], (p + 1) * 1024), head % 64, scale);
+        Piece piece = attend_piece(query, entries, pages + pageStart[row], p * 1024,
+                                   std::min(length[row], (p + 1) * 1024), scale);
         if (p == begin) {
           all = piece;
         } else {
@@ -537,34 +614,37 @@ HOST_KERNEL(attend_prompt, 384) {
   auto* out = in.pointer<uint8_t>(128);
   auto* outScale = in.pointer<float>();
   int64_t outRows = in.integer();
+  Pages entries(cache);
+  std::map<int, std::vector<float>> expanded;
   for (int t = 0; t < tileCount; t++) {
     PromptTile tile = tiles[t];
     expect(tile.row % 8 == 0 && tile.keyRow % 8 == 0, "a tile is not aligned");
     expect(tile.firstRow >= tile.row && tile.endRow <= tile.row + 128 && tile.endRow <= qRows, "a tile's rows");
+    expect(tile.keyRow + tile.entries <= kvRows, "a tile's entries");
     for (int row = tile.firstRow; row < tile.endRow; row++) {
-      expect(length[row] >= 1 && length[row] <= tile.entries && tile.keyRow + tile.entries <= kvRows, "entries");
+      expect(length[row] >= 1 && length[row] <= tile.entries, "a row's entries");
       for (int head = 0; head < heads; head++) {
+        std::vector<float> query = panel_row(q, qRows, row, head * 192, 192);
         std::vector<float> s(length[row]);
         float maximum = -INFINITY;
         for (int j = 0; j < length[row]; j++) {
-          const uint8_t* page =
-              cache + static_cast<int64_t>(pages[tile.pageStart + j / kPageTokens]) * kPageBytes;
-          float score = 0;
-          for (int c = 0; c < 192; c++) {
-            float key = c < 128 ? bf16(kv + panel_offset(tile.keyRow + j, 2 * (head * 256 + c), kvRows))
-                                : bf16(page + page_offset(j % kPageTokens, 512 + c - 128));
-            score += bf16(q + panel_offset(row, 2 * (head * 192 + c), qRows)) * key;
+          std::vector<float>& kept = expanded[tile.keyRow + j];
+          if (kept.empty()) {
+            kept = panel_row(kv, kvRows, tile.keyRow + j, 0, 256 * heads);
           }
+          float score = dot(query.data(), kept.data() + head * 256, 128) +
+                        dot(query.data() + 128, entries.entry(pages + tile.pageStart, j) + 512, 64);
           s[j] = score * scale;
           maximum = std::max(maximum, s[j]);
         }
         float sum = 0;
         float values[128] = {};
         for (int j = 0; j < length[row]; j++) {
+          const float* value = expanded[tile.keyRow + j].data() + head * 256 + 128;
           float p = exp2f(s[j] - maximum);
           sum += p;
           for (int c = 0; c < 128; c++) {
-            values[c] += p * bf16(kv + panel_offset(tile.keyRow + j, 2 * (head * 256 + 128 + c), kvRows));
+            values[c] += p * value[c];
           }
         }
         for (float& value : values) {

@@ -87,7 +87,7 @@ public final class Emulation {
   }
 
   private static final String COMPILE =
-      "g++ -std=c++17 -O2 -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Werror"
+      "g++ -std=c++17 -O3 -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Werror"
           + " -Wno-unknown-pragmas -fPIC -I"
           + SOURCES
           + " -I"

@@ -100,7 +100,10 @@ final class RandomModel {
     }
 
     private float number(int i) {
-      int bits = Integer.rotateLeft(i * 0x9E3779B9, 13) * 0x85EBCA6B;
+      int bits = i * 0x9E3779B9 + name.hashCode();
+      bits = (bits ^ (bits >>> 16)) * 0x85EBCA6B;
+      bits = (bits ^ (bits >>> 13)) * 0xC2B2AE35;
+      bits ^= bits >>> 16;
       return Float.intBitsToFloat(
           Float.floatToIntBits(mean + scale * bits / 0x1p31f) & 0xffff0000);
     }

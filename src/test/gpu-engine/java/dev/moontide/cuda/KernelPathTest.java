@@ -47,13 +47,11 @@ class KernelPathTest {
     assertChoice(KernelPath.HOPPER, "asks", KernelPath.choose(90, SUITS, "hopper"));
     for (MoontideException e :
         List.of(
-            assertThrows(
-                MoontideException.class, () -> KernelPath.choose(80, SUITS, "hopper")),
+            assertThrows(MoontideException.class, () -> KernelPath.choose(80, SUITS, "hopper")),
             assertThrows(
                 MoontideException.class,
                 () -> KernelPath.choose(90, Optional.of("q is int4"), "hopper")),
-            assertThrows(
-                MoontideException.class, () -> KernelPath.choose(90, SUITS, "Hopper")))) {
+            assertThrows(MoontideException.class, () -> KernelPath.choose(90, SUITS, "Hopper")))) {
       assertEquals(MoontideException.Category.CONFIGURATION, e.category());
     }
   }
@@ -92,8 +90,7 @@ class KernelPathTest {
         refusal(s -> s.floatMatrix(new Stored("gate", 8, 8, new Encoding.Numbers())))
             .startsWith("gate is not bf16"));
     Attention small = new Attention(4, 16, 8, 16, 32, 1, 1e-6f);
-    assertTrue(
-        refusal(s -> s.latentProjection(fp8(128, 32), small)).contains("kv_lora_rank 32"));
+    assertTrue(refusal(s -> s.latentProjection(fp8(128, 32), small)).contains("kv_lora_rank 32"));
     assertTrue(
         refusal(
                 s -> {
@@ -117,8 +114,7 @@ class KernelPathTest {
     // q_a of 1,536 and kv_a of 576 rows: 12 and 5 row tiles, and one more.
     TileLayout stacked =
         TileLayout.stacked(
-            WeightForm.FP8,
-            MatrixSource.stack("a", List.of(fp8(1536, 7168), fp8(576, 7168))));
+            WeightForm.FP8, MatrixSource.stack("a", List.of(fp8(1536, 7168), fp8(576, 7168))));
     assertEquals(
         List.of(new TileLayout.Part(1536, 0, 1, 12), new TileLayout.Part(576, 12, 1, 6)),
         stacked.parts());
@@ -135,8 +131,7 @@ class KernelPathTest {
         gateUp.parts());
     assertEquals(6, gateUp.tiles());
     TileLayout head =
-        TileLayout.stacked(
-            WeightForm.BF16, new Stored("head", 129, 65, new Encoding.Bf16()));
+        TileLayout.stacked(WeightForm.BF16, new Stored("head", 129, 65, new Encoding.Bf16()));
     assertEquals(2, head.kBlocks());
     assertEquals(0, head.scaleBytes());
   }

@@ -72,8 +72,7 @@ class PagedLayoutTest {
       assertEquals(0, at(layout.position(), row));
     }
     assertEquals(
-        new PagedLayout.Range(0, 8, 0, layout.size(), layout.size(), 8, 1),
-        layout.ranges().get(0));
+        new PagedLayout.Range(0, 8, 0, layout.size(), layout.size(), 8, 1), layout.ranges().get(0));
   }
 
   /** The form is the token's, whatever the chunk: its role and its position. */
@@ -136,8 +135,7 @@ class PagedLayoutTest {
           previous = part.first();
           for (int t = 0; t < part.tileCount(); t++) {
             int[] tile =
-                Arrays.copyOfRange(
-                    layout.ints(), part.tiles() + 6 * t, part.tiles() + 6 * t + 6);
+                Arrays.copyOfRange(layout.ints(), part.tiles() + 6 * t, part.tiles() + 6 * t + 6);
             assertTrue(tile[0] % 8 == 0 && tile[2] <= tile[0] + 128 && tile[2] <= part.rows());
             int keys = pass.pages() + tile[4] / PAGE;
             for (int row = tile[1]; row < tile[2]; row++) {

@@ -104,8 +104,7 @@ final class RandomModel {
       bits = (bits ^ (bits >>> 16)) * 0x85EBCA6B;
       bits = (bits ^ (bits >>> 13)) * 0xC2B2AE35;
       bits ^= bits >>> 16;
-      return Float.intBitsToFloat(
-          Float.floatToIntBits(mean + scale * bits / 0x1p31f) & 0xffff0000);
+      return Float.intBitsToFloat(Float.floatToIntBits(mean + scale * bits / 0x1p31f) & 0xffff0000);
     }
 
     @Override

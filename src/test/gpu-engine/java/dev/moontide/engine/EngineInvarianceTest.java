@@ -175,10 +175,7 @@ class EngineInvarianceTest {
       }
       EngineStatistics statistics = engine.statistics();
       assertEquals(batch.sharesPrefixes, statistics.cachedTokens() > 0, batch.toString());
-      assertEquals(
-          batch.preempts(),
-          statistics.preemptions() > 0,
-          batch.toString());
+      assertEquals(batch.preempts(), statistics.preemptions() > 0, batch.toString());
     }
     assertEquals(requests.size(), outcomes.size());
     return outcomes;
@@ -193,7 +190,12 @@ class EngineInvarianceTest {
   })
   void sameBitsAloneAndInAnyBatch(String model, Precision precision, int vocabulary) {
     assertSameBits(
-        model, Backend.CPU, precision, blockBytes(model, precision), requests(vocabulary, BEGINNING, OUTPUT), batches(LONGEST_ROW));
+        model,
+        Backend.CPU,
+        precision,
+        blockBytes(model, precision),
+        requests(vocabulary, BEGINNING, OUTPUT),
+        batches(LONGEST_ROW));
   }
 
   /** Fewer requests in fewer batches: on the emulated device they take longer. */
@@ -207,10 +209,7 @@ class EngineInvarianceTest {
   void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary, String path) {
     Emulation.start();
     boolean isHopper = path.equals("hopper");
-    List<Batch> batches =
-        isHopper
-            ? batches(LONGEST_HOPPER_ROW)
-            : batches(LONGEST_ROW);
+    List<Batch> batches = isHopper ? batches(LONGEST_HOPPER_ROW) : batches(LONGEST_ROW);
     EngineOptions options = EngineOptions.of(Golden.folder(model));
     MemoryPlan plan = MemoryPlan.of(options, isHopper ? KernelPath.HOPPER : KernelPath.SIMPLE);
     System.setProperty("moontide.cuda.path", path);

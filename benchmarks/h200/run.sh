@@ -47,11 +47,17 @@ if [[ $parts == *time* ]]; then
     prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 \
     2>&1 | tee "$results/timings.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+  timeout 90 "${java[@]}" -Dmoontide.cuda.path=simple dev.moontide.device.DeviceTimings 2048 decode=64x512 \
+    decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *memory* ]]; then
   if command -v compute-sanitizer >/dev/null; then
     timeout 90 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "${java[@]}" dev.moontide.device.DeviceTests \
       "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
+      "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
+      "$tests.model.HopperPathTest#rowsHaveTheSameBitsInAnySteps" \
+      "$tests.model.HopperPathTest#trieTokensHaveTheBitsOfTheirPath" \
       >"$results/memcheck.txt" 2>&1
     echo "compute-sanitizer memcheck: exit $? (124: stopped after 90 s)" | tee -a "$results/checks.txt"
     grep -E 'ERROR SUMMARY|Invalid|passed' "$results/memcheck.txt" | tail -5 | tee -a "$results/checks.txt"

@@ -44,6 +44,9 @@ public final class DeviceTimings {
   /** Tokens that fill the cache, several times the L2, from which all contexts are made. */
   private static final int FILLED = 128 << 10;
 
+  /** The same where filling takes long and attention is far from the memory's rate anyway. */
+  private static final int FILLED_SIMPLE = 8 << 10;
+
   private final DeepseekV3 model;
 
   /** Where a layer's choice of experts is kept until the next layer's. */
@@ -52,8 +55,11 @@ public final class DeviceTimings {
   private final Step step;
   private final int maxTokens;
 
-  private DeviceTimings(DeepseekV3 model, Routing routing, int maxTokens) {
+  private final int filled;
+
+  private DeviceTimings(DeepseekV3 model, Routing routing, int maxTokens, int filled) {
     this.model = model;
+    this.filled = filled;
     this.routing = routing;
     this.maxTokens = maxTokens;
     step = new Step(maxTokens, maxTokens);
@@ -88,7 +94,12 @@ public final class DeviceTimings {
           seconds,
           ops.used().weights() / seconds / 1e9,
           (long) blocks * block);
-      DeviceTimings timings = new DeviceTimings(model, routing[0], maxTokens);
+      DeviceTimings timings =
+          new DeviceTimings(
+              model,
+              routing[0],
+              maxTokens,
+              choice.path() == KernelPath.HOPPER ? FILLED : FILLED_SIMPLE);
       timings.fill();
       for (String what : Arrays.asList(arguments).subList(1, arguments.length)) {
         String[] parts = what.split("[=x]", -1);
@@ -129,7 +140,7 @@ public final class DeviceTimings {
   /** Fills the cache that contexts are made of. */
   private void fill() {
     int length = 1024;
-    for (int prompt = 0; prompt < FILLED / length; prompt++) {
+    for (int prompt = 0; prompt < filled / length; prompt++) {
       step.clear();
       step.beginSequence(table(prompt * length / model.blockSize(), length));
       for (int p = 0; p < length; p++) {
@@ -216,8 +227,8 @@ public final class DeviceTimings {
 
   private int[] table(int first, int tokens) {
     int[] table = new int[(tokens + model.blockSize() - 1) / model.blockSize()];
-    int filled = FILLED / model.blockSize();
-    Arrays.setAll(table, i -> (first + i) % filled);
+    int blocks = filled / model.blockSize();
+    Arrays.setAll(table, i -> (first + i) % blocks);
     return table;
   }
 }

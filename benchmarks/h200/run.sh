@@ -14,6 +14,7 @@
 # dimensions, then memory errors by compute-sanitizer. Results and what they were measured on go to the folder given.
 #
 # run.sh RESULTS [check|time|memory]...   (all, without a word)
+# EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
@@ -39,6 +40,10 @@ if [[ $parts == *check* ]]; then
     "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
     "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
     2>&1 | tee "$results/checks.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+fi
+if [[ $parts == *check* && -n ${EXAMPLES:-} ]]; then
+  timeout 60 "${java[@]}" dev.moontide.device.DeviceLabels "$EXAMPLES" cuda 2>&1 | tee "$results/labels.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *time* ]]; then

@@ -31,7 +31,7 @@ mkdir -p "$bundle/lib" "$bundle/src/test/gpu-engine/resources/models"
 IFS=: read -ra jars <<<"$(<"$work/class-path")"
 for jar in "${jars[@]}"; do
   case $(basename "$jar") in
-    dnnl-*-linux-* | archunit-* | javassist-* | guava-* | log4j-*) ;;
+    dnnl-*-linux-* | javacpp-*-linux-* | opencl-* | archunit-* | javassist-* | log4j-*) ;;
     jcuda-natives-*)
       # The driver API's library alone.
       (cd "$work" && rm -rf natives && mkdir natives && cd natives &&
@@ -46,6 +46,8 @@ rm -rf "$bundle/test-classes/models"
 cp -r "$root"/src/test/gpu-engine/resources/models/* "$bundle/src/test/gpu-engine/resources/models/"
 cp "$root/benchmarks/h200/run.sh" "$bundle/"
 git -C "$root" rev-parse HEAD >"$bundle/commit"
+java --add-modules=jdk.incubator.vector -cp "$engine/classes:$engine/test-classes:$(<"$work/class-path")" \
+  dev.moontide.device.DeviceLabels encode "$root/examples" "$bundle/labels.json"
 jlink --add-modules java.base,java.logging,java.management,java.xml,jdk.unsupported,jdk.management,jdk.incubator.vector \
   --strip-debug --no-header-files --no-man-pages --compress=0 --output "$bundle/java"
 tar -C "$work" -cf - h200 | gzip -6 >"$file"

@@ -43,7 +43,8 @@ if [[ $parts == *check* ]]; then
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *check* && -n ${EXAMPLES:-} ]]; then
-  timeout 60 "${java[@]}" dev.moontide.device.DeviceLabels "$EXAMPLES" cuda 2>&1 | tee "$results/labels.txt"
+  timeout 60 "${java[@]}" dev.moontide.device.DeviceLabels cuda "$EXAMPLES" "$here/labels.json" 2>&1 |
+    tee "$results/labels.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *time* ]]; then

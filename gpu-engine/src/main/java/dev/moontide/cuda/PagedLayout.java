@@ -29,8 +29,11 @@ import java.util.List;
  * start of pages), then page numbers, copies and tiles. Used by one thread.
  */
 final class PagedLayout {
-  /** Position from which the naive form, its expansion of the latents included, takes less time. */
-  static final int NAIVE_FROM = 1024;
+  /**
+   * Position from which prompts take the naive form. It is faster earlier where nothing of a prompt
+   * is shared, and slower later where most of it is and a few tokens expand it all.
+   */
+  static final int NAIVE_FROM = 512;
 
   /** Rows of a range: what the absorbed form computes at once. */
   static final int RANGE_ROWS = 2048;

@@ -79,11 +79,12 @@ class PagedLayoutTest {
   @Test
   void promptsTakeTheNaiveFormFromAPositionOn() {
     Step step = new Step(1100, 2);
-    step.beginSequence(table(0, 17));
-    addPrompt(step, 1000, 1050);
-    step.addToken(1, 1050);
-    step.beginSequence(table(100, 17));
-    step.addToken(1, 1060);
+    int first = PagedLayout.NAIVE_FROM;
+    step.beginSequence(table(0, 9));
+    addPrompt(step, first - 24, first + 26);
+    step.addToken(1, first + 26);
+    step.beginSequence(table(100, 9));
+    step.addToken(1, first + 36);
     for (int t = 0; t < step.tokens(); t++) {
       boolean isNaive = t >= 24 && t < 50;
       assertEquals(isNaive, PagedLayout.isNaive(step, t), "token " + t);
@@ -96,9 +97,9 @@ class PagedLayoutTest {
     assertEquals(48, layout.ranges().get(1).first());
     assertEquals(4, layout.ranges().get(1).rows());
     assertEquals(1, at(layout.absorbedLength(), 48));
-    assertEquals(1049, at(layout.length(), 48));
+    assertEquals(first + 25, at(layout.length(), 48));
     PagedLayout.Pass pass = layout.passes().get(0);
-    assertEquals(17, pass.pageCount());
+    assertEquals(9, pass.pageCount());
     assertEquals(FIRST + 2, layout.ints()[pass.pages() + 1]);
     PagedLayout.Part part = pass.parts().get(0);
     assertEquals(1, part.tileCount());
@@ -110,7 +111,7 @@ class PagedLayoutTest {
     assertEquals(26, tile[2]);
     assertEquals(at(layout.pageStart(), 0), tile[3]);
     assertEquals(0, tile[4]);
-    assertEquals(1050, tile[5]);
+    assertEquals(first + 26, tile[5]);
   }
 
   /** Random prompts: each naive row is in one tile of its own sequence, which holds its entries. */

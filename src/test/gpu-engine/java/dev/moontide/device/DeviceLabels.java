@@ -26,57 +26,110 @@ import dev.moontide.engine.ResultStream;
 import dev.moontide.tokenizer.ChatMessage;
 import dev.moontide.tokenizer.ChatTemplate;
 import dev.moontide.tokenizer.Tokenizer;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Labels the demonstration's rows ({@code examples/label-intents.yaml}) on a backend without Spark,
- * whose jars are more than some GPU machines take: the same prompts and choices by the same
- * tokenizer and template. Arguments: the folder of the examples, then {@code cpu} or {@code cuda}.
+ * whose jars and the modules a template needs are more than some GPU machines take. {@code encode
+ * EXAMPLES FILE} makes its prompts and choices by the tokenizer and template; {@code cpu} or {@code
+ * cuda}, with the folder of the examples and the file, answers them.
  */
 public final class DeviceLabels {
   private static final double TOLERANCE = 0.001;
+  private static final ObjectMapper JSON = new ObjectMapper();
 
   private DeviceLabels() {}
 
+  /** The choices' tokens, and for every row its prompt and the choice it should get. */
+  private record Rows(List<int[]> choices, List<int[]> prompts, List<Integer> truths) {}
+
   public static void main(String[] arguments) throws Exception {
-    Path examples = Path.of(arguments[0]);
+    Path examples = Path.of(arguments[1]);
     Path model = examples.resolve("models/tiny-k2-instruct");
+    Path file = Path.of(arguments[2]);
+    if (arguments[0].equals("encode")) {
+      JSON.writeValue(file.toFile(), encode(examples, model));
+    } else {
+      label(model, JSON.readValue(file.toFile(), Rows.class), arguments[0]);
+    }
+  }
+
+  private static Rows encode(Path examples, Path model) throws IOException {
     Tokenizer tokenizer = Tokenizer.load(model);
     ChatTemplate chat = ChatTemplate.load(model, tokenizer).orElseThrow();
     List<String> labels = Files.readAllLines(examples.resolve("data/clinc150/labels.txt"));
-    ChoiceSet choices =
-        new ChoiceSet(
-            labels,
-            labels.stream().map(label -> join(tokenizer.encode(label), chat.endOfTurn())).toList());
-    List<GenerationRequest> requests = new ArrayList<>();
-    List<String> truths = new ArrayList<>();
-    ObjectMapper json = new ObjectMapper();
+    Rows rows = new Rows(new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
+    for (String label : labels) {
+      TokenIds end = chat.endOfTurn();
+      TokenIds text = tokenizer.encode(label);
+      int[] ids = Arrays.copyOf(ints(text), text.length() + end.length());
+      end.copyTo(0, end.length(), ids, text.length());
+      rows.choices().add(ids);
+    }
     for (String line : Files.readAllLines(examples.resolve("data/clinc150/test.jsonl"))) {
-      JsonNode row = json.readTree(line);
+      JsonNode row = JSON.readTree(line);
       TokenIds prompt =
           chat.encode(
               List.of(
                   ChatMessage.of("system", "Label the intent of the request."),
                   ChatMessage.of("user", row.get("text").asText())),
               true);
-      requests.add(
-          new GenerationRequest(truths.size(), prompt, new Objective.Choose(choices, TOLERANCE)));
-      truths.add(row.get("intent").asText());
+      rows.prompts().add(ints(prompt));
+      rows.truths().add(labels.indexOf(row.get("intent").asText()));
     }
-    EngineOptions options =
-        EngineOptions.of(model).withBackend(Backend.valueOf(arguments[1].toUpperCase(Locale.ROOT)));
-    Engine engine = Engine.shared(options);
+    return rows;
+  }
+
+  private static int[] ints(TokenIds ids) {
+    int[] out = new int[ids.length()];
+    ids.copyTo(0, out.length, out, 0);
+    return out;
+  }
+
+  /** The weights alone: the checkpoint's tokenizer is not needed, nor what it needs. */
+  private static Path withoutTokenizer(Path model) throws IOException {
+    Path folder = Files.createTempDirectory("labels");
+    try (Stream<Path> files = Files.list(model)) {
+      for (Path from : files.toList()) {
+        String name = from.getFileName().toString();
+        if (name.equals("config.json") || name.contains("safetensors")) {
+          Files.copy(from, folder.resolve(name));
+        }
+      }
+    }
+    return folder;
+  }
+
+  private static void label(Path model, Rows rows, String backend) throws IOException {
+    ChoiceSet choices =
+        new ChoiceSet(
+            IntStream.range(0, rows.choices().size()).mapToObj(Integer::toString).toList(),
+            rows.choices().stream().map(TokenIds::of).toList());
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int[] prompt : rows.prompts()) {
+      requests.add(
+          new GenerationRequest(
+              requests.size(), TokenIds.of(prompt), new Objective.Choose(choices, TOLERANCE)));
+    }
+    Engine engine =
+        Engine.shared(
+            EngineOptions.of(withoutTokenizer(model))
+                .withBackend(Backend.valueOf(backend.toUpperCase(Locale.ROOT))));
     long start = System.nanoTime();
     int hits = 0;
     try (ResultStream results = engine.generate(requests.iterator())) {
       while (results.hasNext()) {
         GenerationResult result = results.next();
         if (result.outcome() instanceof Outcome.Choice choice) {
-          hits += labels.get(choice.best()).equals(truths.get((int) result.id())) ? 1 : 0;
+          hits += choice.best() == rows.truths().get((int) result.id()) ? 1 : 0;
         }
       }
     }
@@ -85,17 +138,10 @@ public final class DeviceLabels {
             Locale.ROOT,
             "%d rows labelled on %s: %d hit, accuracy %.4f, %.1f s",
             requests.size(),
-            arguments[1],
+            backend,
             hits,
             hits / (double) requests.size(),
             (System.nanoTime() - start) / 1e9));
     System.exit(0);
-  }
-
-  private static TokenIds join(TokenIds a, TokenIds b) {
-    int[] ids = new int[a.length() + b.length()];
-    a.copyTo(0, a.length(), ids, 0);
-    b.copyTo(0, b.length(), ids, a.length());
-    return TokenIds.of(ids);
   }
 }

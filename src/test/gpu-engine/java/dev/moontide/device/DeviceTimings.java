@@ -37,6 +37,7 @@ import java.util.Locale;
 public final class DeviceTimings {
   private static final int LAYERS = 4;
   private static final int REPEATS = 15;
+  private static final int PREFILLS = 9;
 
   /** The first runs of a shape load kernels, record its graph and have the host's code compiled. */
   private static final int WARM_UP = 10;
@@ -153,8 +154,8 @@ public final class DeviceTimings {
   /** Prompts of {@code tokens} each, in steps of at most the largest; the logits of their ends. */
   private void prefill(int prompts, int tokens) {
     int perPrompt = (tokens + model.blockSize() - 1) / model.blockSize();
-    double[] seconds = new double[3];
-    for (int run = 0; run < seconds.length; run++) {
+    double[] seconds = new double[PREFILLS];
+    for (int run = -2; run < PREFILLS; run++) {
       long start = System.nanoTime();
       step.clear();
       for (int prompt = 0; prompt < prompts; prompt++) {
@@ -173,13 +174,20 @@ public final class DeviceTimings {
       }
       model.forward(step);
       finish();
-      seconds[run] = (System.nanoTime() - start) / 1e9;
+      if (run >= 0) {
+        seconds[run] = (System.nanoTime() - start) / 1e9;
+      }
     }
     Arrays.sort(seconds);
-    int all = prompts * tokens;
+    double median = seconds[PREFILLS / 2];
     print(
-        "prefill %3d prompts of %6d: %8.1f ms, %,9.0f tokens/s",
-        prompts, tokens, seconds[1] * 1e3, all / seconds[1]);
+        "prefill %3d prompts of %6d: %8.1f ms (%.1f to %.1f), %,9.0f tokens/s",
+        prompts,
+        tokens,
+        median * 1e3,
+        seconds[0] * 1e3,
+        seconds[PREFILLS - 1] * 1e3,
+        prompts * tokens / median);
   }
 
   /** A step of one token of each of {@code sequences}, after {@code context} others. */

@@ -160,7 +160,7 @@ final class PagedAttention {
       float scale,
       PagedLayout layout) {}
 
-  /** {@code rows} is what is computed: at least the step's tokens. */
+  /** {@code out[t]}, an FP8 operand, for the rows that the step launches; {@code q} in bf16. */
   void run(
       PanelTensor out,
       PanelTensor q,

@@ -35,7 +35,10 @@ final class PagedStep implements Owned.Resource {
   /** Brings {@code next} for {@code nextRows} to the device, unless it is there. */
   PagedLayout prepare(Step next, int nextRows) {
     if (step != next || revision != next.revision() || rows != nextRows) {
+      int capacity = layout.capacity();
       layout.fill(next, nextRows);
+      // The arrays' places follow from the capacity.
+      generation += layout.capacity() == capacity ? 0 : 1;
       copy();
       step = next;
       revision = next.revision();
@@ -49,7 +52,7 @@ final class PagedStep implements Owned.Resource {
     return java.util.Objects.requireNonNull(buffer).address() + (long) at * Integer.BYTES;
   }
 
-  /** Changes when steps are no longer where they were. */
+  /** Changes when steps, or arrays within them, are no longer where they were. */
   long generation() {
     return generation;
   }

@@ -13,8 +13,14 @@ package dev.moontide.spark;
 
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
+import dev.moontide.checkpoint.CheckpointFingerprint;
 import dev.moontide.engine.Engine;
+import dev.moontide.spark.store.RequestKeys;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
@@ -22,6 +28,9 @@ import org.apache.spark.sql.types.StructType;
 /** The executor's engine, which its first task loads and all its tasks share. */
 final class EngineSource implements Inference.Source {
   private static final long serialVersionUID = 1L;
+
+  /** Of the JVM's checkpoints, which do not change while they are in use. */
+  private static final Map<Path, String> FINGERPRINTS = new ConcurrentHashMap<>();
 
   @Override
   public void check(JobOptions options, StructType schema, boolean isLocal) {
@@ -40,9 +49,26 @@ final class EngineSource implements Inference.Source {
     EngineOptions engineOptions = options.model().engineOptions().withGpu(gpu());
     // The tokenizer first: what is wrong with it shows before the weights are read.
     CheckpointText checkpoint = CheckpointText.of(engineOptions.model());
-    Engine engine = Engine.shared(engineOptions);
-    return new Inference(
-        new RowPrompter(options, schema, checkpoint, engine.maxModelLength()), engine::generate);
+    RowPrompter prompter =
+        new RowPrompter(options, schema, checkpoint, Engine.maxModelLength(engineOptions));
+    // The weights are loaded for the first row to compute, and not where all rows are finished.
+    return new Inference(prompter, requests -> Engine.shared(engineOptions).generate(requests));
+  }
+
+  @Override
+  public RequestKeys keys(JobOptions options) {
+    EngineOptions engine = options.model().engineOptions();
+    String fingerprint = FINGERPRINTS.computeIfAbsent(engine.model(), CheckpointFingerprint::of);
+    // Devices and types differ in their last bits: what was asked for is part of what is computed.
+    String model =
+        String.join(
+            " ",
+            fingerprint,
+            engine.backend().name(),
+            engine.precision().name(),
+            Objects.requireNonNullElse(
+                Engine.class.getPackage().getImplementationVersion(), "development"));
+    return new RequestKeys(model, Engine.maxModelLength(engine));
   }
 
   /**

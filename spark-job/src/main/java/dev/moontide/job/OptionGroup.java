@@ -61,6 +61,9 @@ record OptionGroup(String heading, List<CommandOption> options) {
                   "parquet, jsonl or csv. Default: by extension, else parquet."),
               many("output-option", "K=V", "Options of Spark's writer, e.g. compression=gzip."),
               flag("overwrite", "Replace the output where it exists."),
+              flag("no-resume", "Compute all rows, whatever results earlier runs finished."),
+              flag("preserve-order", "Write the rows in the input's order."),
+              one("max-errors", "N|P%", "End the job when more rows fail. Default: no limit."),
               one("output-prefix", "TEXT", "Put before the name of every column added.")));
 
   static final OptionGroup PROMPT =

@@ -15,7 +15,8 @@ import java.util.regex.Pattern;
 
 /** A row's error without what differs between rows, so that equal reasons can be counted. */
 public final class ErrorReason {
-  private static final int LENGTH = 200;
+  /** Characters of a reason at most. */
+  public static final int LENGTH = 200;
 
   /** What is quoted in an error, as a regular expression, and what stands for it in a reason. */
   public static final String QUOTED = "\"[^\"]*\"";

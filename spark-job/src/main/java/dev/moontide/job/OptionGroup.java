@@ -45,6 +45,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("where", "SQL", "Only the rows that satisfy this condition."),
               one("limit", "N", "Only the first N rows."),
               one("id-column", "COLUMN", "Identifies a row in errors and to its random numbers."),
+              one("model-cache", "DIR", "Where each host copies a model of hdfs:, s3a: … to."),
               one(
                   "partitions",
                   "N",

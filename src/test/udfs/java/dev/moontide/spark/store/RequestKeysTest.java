@@ -19,9 +19,11 @@ import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.Objective;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import java.lang.reflect.RecordComponent;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 class RequestKeysTest {
@@ -102,6 +104,34 @@ class RequestKeysTest {
     assertEquals(
         key(PROMPT, new Objective.Choose(choices("x", 1, "y", 2), 0)),
         key(PROMPT, new Objective.Choose(choices("x", 1, "y", 2), 0)));
+  }
+
+  /** Whoever adds a parameter shall put it into the key, and then here. */
+  @Test
+  void everyParameterIsKnown() {
+    assertEquals(
+        List.of(
+            "maxTokens",
+            "temperature",
+            "topK",
+            "topP",
+            "minP",
+            "presencePenalty",
+            "frequencyPenalty",
+            "repetitionPenalty",
+            "stop",
+            "stopTokenIds",
+            "seed",
+            "ignoreEos"),
+        components(SamplingParameters.class));
+    assertEquals(
+        List.of("parameters", "rowKey", "sampleIndex"), components(Objective.Sample.class));
+    assertEquals(List.of("choices", "tolerance"), components(Objective.Choose.class));
+    assertEquals(List.of("names", "tokens"), components(ChoiceSet.class));
+  }
+
+  private static List<String> components(Class<? extends Record> type) {
+    return Stream.of(type.getRecordComponents()).map(RecordComponent::getName).toList();
   }
 
   /** What is stored today must be found tomorrow. */

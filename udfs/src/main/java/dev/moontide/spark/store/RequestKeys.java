@@ -108,9 +108,9 @@ public final class RequestKeys {
         described = choose.choices();
       }
       content.putDouble(choose.tolerance());
-    } else if (described != objective.getClass()) {
-      description = sha256().digest(new byte[] {3});
-      described = objective.getClass();
+    } else if (!objective.equals(described)) {
+      description = sha256().digest(objective.toString().getBytes(StandardCharsets.UTF_8));
+      described = objective;
     }
   }
 

@@ -54,6 +54,7 @@ class ResumeEndToEndTest extends EndToEnd {
   private static List<String> arguments(String input, String output, String... options) {
     List<String> arguments = new ArrayList<>(List.of("--input", input, "--output", output));
     arguments.addAll(List.of("--labels-file", LABELS, "--id-column", "id"));
+    arguments.addAll(List.of("--probability-tolerance", "0.001"));
     if (!List.of(options).contains("--system")) {
       arguments.addAll(List.of("--system", SYSTEM));
     }

@@ -9,7 +9,7 @@
 # is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
-# Checks and times the CUDA backend on this machine's GPU, from what pack.sh packed: the operations against
+#
 # Measures llama.cpp on this machine's CPU, on the very model and prompts of ./moontide bench: its weights rewritten
 # as GGUF (gguf.py), computed by the libraries that npm's node-llama-cpp has prebuilt, through llama.cpp's C API
 # (bench.cpp). The same package holds llama.cpp's source, for the headers. Needs npm, git, g++ and Python 3.

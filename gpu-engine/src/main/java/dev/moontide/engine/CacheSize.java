@@ -26,9 +26,9 @@ import java.lang.management.ManagementFactory;
 final class CacheSize {
   /**
    * Tokens per block, but for backends with a size of their own: small enough to share prefixes
-   * finely, large enough for short tables.
+   * finely, large enough that a product with a block is worth its call.
    */
-  static final int BLOCK_SIZE = 16;
+  static final int BLOCK_SIZE = 32;
 
   private static final int MEMORY_SHARE = 4;
 

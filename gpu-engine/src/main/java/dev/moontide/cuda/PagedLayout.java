@@ -30,7 +30,7 @@ final class PagedLayout {
    * Position from which prompts take the naive form. It is faster earlier where nothing of a prompt
    * is shared, and slower later where most of it is and a few tokens expand it all.
    */
-  static final int NAIVE_FROM = 512;
+  static final int NAIVE_FROM = 256;
 
   private static final int ARRAYS = 5;
 

@@ -100,7 +100,7 @@ class PagedLayoutTest {
     assertEquals(1, at(layout.absorbedLength(), 48));
     assertEquals(first + 25, at(layout.length(), 48));
     NaivePasses.Pass pass = layout.passes().get(0);
-    assertEquals(9, pass.pageCount());
+    assertEquals(Tiles.ceil(first + 26, PAGE), pass.pageCount());
     assertEquals(FIRST + 2, layout.ints().get(pass.pages() + 1));
     NaivePasses.Part part = pass.parts().get(0);
     assertEquals(1, part.tileCount());

@@ -30,8 +30,9 @@ import java.util.List;
  */
 final class PagedLayout {
   /**
-   * Position from which prompts take the naive form. It is faster earlier where nothing of a prompt
-   * is shared, and slower later where most of it is and a few tokens expand it all.
+   * Position from which prompts take the naive form: a third of the arithmetic for an entry seen,
+   * after the expansion of all of them, which short prompts and short ends of shared ones do not
+   * make good.
    */
   static final int NAIVE_FROM = 512;
 

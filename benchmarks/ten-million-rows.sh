@@ -32,8 +32,8 @@ tiny=examples/models/tiny-k2-instruct
   >/dev/null
 cp "$tiny"/{tiktoken.model,tokenizer_config.json} "$work/model"
 awk -v rows="$rows" '
-  { sub(/"id": *"[^"]*"/, "\"id\": \"%d\""); line[n++] = $0 }
-  END { for (i = 0; i < rows; i++) printf line[i % n] "\n", i }
+  { sub(/^[{]"id": *"[^"]*"/, ""); rest[n++] = $0 }
+  END { for (i = 0; i < rows; i++) print "{\"id\": \"" i "\"" rest[i % n] }
 ' examples/data/clinc150/test.jsonl >"$work/rows.jsonl"
 
 # Sums, over the threads of process $1, the processor time by what they do.

@@ -70,6 +70,9 @@ class OrderAndErrorsEndToEndTest extends EndToEnd {
       write("in.jsonl", String.join("\n", lines)),
       "--ids-column",
       "ids",
+      // One task, so that none of several is told of alone.
+      "--partitions",
+      "1",
       "--max-tokens",
       "1",
       "--output",

@@ -71,10 +71,12 @@ final class JobCommand implements Command {
     return new JobCommand(
         "score",
         "Gives the log-probability of every row's text or token ids under the model.",
-        List.of(),
+        List.of(OptionGroup.SCORES),
         List.of(
             "moontide score --model /models/Kimi-K2-Base --input texts.csv \\",
             "    --text-column text --output scored.parquet",
+            "moontide score --model /models/Kimi-K2-Base --input questions.parquet \\",
+            "    --prompt '{{ question }}' --continuation-column answer --output scored.parquet",
             "moontide score --model /models/Kimi-K2-Base --input tokens.parquet \\",
             "    --ids-column ids --output scored.parquet"));
   }

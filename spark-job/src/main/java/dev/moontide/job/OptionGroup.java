@@ -78,6 +78,16 @@ record OptionGroup(String heading, List<CommandOption> options) {
                   "WHAT",
                   "error, truncate-left or truncate-right. Default: error.")));
 
+  static final OptionGroup SCORES =
+      new OptionGroup(
+          "Scores",
+          List.of(
+              one("text-column", "COLUMN", "The text to score. Default: text."),
+              one(
+                  "continuation-column",
+                  "COLUMN",
+                  "Score this text as what follows the prompt, not the prompt itself.")));
+
   static final OptionGroup LABELS =
       new OptionGroup(
           "Labels",

@@ -57,6 +57,7 @@ final class OptionReader {
           "chat",
           "raw",
           "on-long-prompt",
+          "continuation-column",
           "max-tokens",
           "temperature",
           "top-p",
@@ -122,7 +123,8 @@ final class OptionReader {
         source(task),
         options.string("system"),
         mode,
-        options.choice("on-long-prompt", LongPrompt.class, LongPrompt.ERROR));
+        options.choice("on-long-prompt", LongPrompt.class, LongPrompt.ERROR),
+        options.string("continuation-column"));
   }
 
   private Source source(Task task) {

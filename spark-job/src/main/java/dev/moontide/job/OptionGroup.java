@@ -155,4 +155,11 @@ record OptionGroup(String heading, List<CommandOption> options) {
   OptionGroup {
     options = List.copyOf(options);
   }
+
+  /** The same group with some of its options. */
+  OptionGroup only(String... names) {
+    List<String> kept = List.of(names);
+    return new OptionGroup(
+        heading, options.stream().filter(option -> kept.contains(option.name())).toList());
+  }
 }

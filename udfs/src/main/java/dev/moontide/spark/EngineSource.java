@@ -15,6 +15,7 @@ import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import dev.moontide.engine.Engine;
 import java.nio.file.Files;
+import java.util.Map;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
@@ -37,7 +38,13 @@ final class EngineSource implements Inference.Source {
 
   @Override
   public Inference open(JobOptions options, StructType schema) {
-    EngineOptions engineOptions = options.model().engineOptions().withGpu(gpu());
+    TaskContext task = TaskContext.get();
+    EngineOptions engineOptions =
+        options
+            .model()
+            .engineOptions()
+            .withGpu(gpu(task == null ? Map.of() : task.resourcesJMap()));
+    LoadFailures.throwIfFailed(engineOptions);
     // The tokenizer first: what is wrong with it shows before the weights are read.
     CheckpointText checkpoint = CheckpointText.of(engineOptions.model());
     Engine engine = Engine.shared(engineOptions);
@@ -46,11 +53,11 @@ final class EngineSource implements Inference.Source {
   }
 
   /**
-   * The task's GPU by Spark's resources ({@code spark.task.resource.gpu.amount}), else the first.
+   * The GPU among a task's or an executor's resources ({@code spark.task.resource.gpu.amount}),
+   * else the first.
    */
-  private static int gpu() {
-    TaskContext task = TaskContext.get();
-    ResourceInformation gpus = task == null ? null : task.resourcesJMap().get("gpu");
+  static int gpu(Map<String, ResourceInformation> resources) {
+    ResourceInformation gpus = resources.get("gpu");
     if (gpus == null || gpus.addresses().length == 0) {
       return 0;
     }

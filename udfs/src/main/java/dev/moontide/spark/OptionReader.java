@@ -90,6 +90,11 @@ final class OptionReader {
     return new OptionReader(new OptionMap(options, NAMES)).jobOptions();
   }
 
+  /** The model's options among all. */
+  static ModelOptions readModel(Map<String, String> options) {
+    return new OptionReader(new OptionMap(options, NAMES)).model();
+  }
+
   private JobOptions jobOptions() {
     Task task = options.choice("task", Task.class, Task.GENERATE);
     return new JobOptions(task, model(), prompt(task), sampling(), choices(), output());

@@ -12,22 +12,25 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.MoontideException;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import org.apache.spark.SparkConf;
 
 /**
  * The options in a Spark configuration, {@code spark.moontide.*}.
  *
  * @param given by their names in kebab-case
+ * @param preload whether the plugin loads the engine when an executor starts, as it is written
  */
-record SessionOptions(Map<String, String> given) {
+record SessionOptions(Map<String, String> given, String preload) {
   static final String PREFIX = "spark.moontide.";
 
-  /** Whether the plugin loads the engine when an executor starts; no option of a job. */
-  static final String PRELOAD = "preload";
+  private static final String PRELOAD = "preload";
 
   /** What a function's arguments say. */
   private static final List<String> SAID_BY_ARGUMENTS =
@@ -58,7 +61,27 @@ record SessionOptions(Map<String, String> given) {
             given.put(name.substring(PREFIX.length()), value);
           }
         });
-    return new SessionOptions(kebabCase(given, PREFIX));
+    return new SessionOptions(
+        kebabCase(given, PREFIX), configuration.getOrDefault(PREFIX + PRELOAD, "true"));
+  }
+
+  /** The same of an application's configuration. */
+  static SessionOptions of(SparkConf configuration) {
+    return of(
+        Arrays.stream(configuration.getAll())
+            .collect(Collectors.toMap(entry -> entry._1(), entry -> entry._2())));
+  }
+
+  /** The model, if the configuration names one. */
+  Optional<ModelOptions> model() {
+    return given.containsKey("model")
+        ? Optional.of(OptionReader.readModel(given))
+        : Optional.empty();
+  }
+
+  /** Whether the plugin loads the model when an executor starts. */
+  boolean isPreloaded() {
+    return new OptionMap(Map.of(PRELOAD, preload), List.of(PRELOAD)).flag(PRELOAD, true);
   }
 
   /** These and, before them, a call's own. */

@@ -12,7 +12,7 @@
 # Packs all that a machine with an NVIDIA GPU and nothing else needs to check and time the CUDA backend:
 # a Java runtime, the classes and their tests, the kernels, the small models. ./mvnw package goes first.
 #
-# pack.sh FILE.tar.xz; there: tar xf FILE.tar.xz && h200/run.sh RESULTS
+# pack.sh FILE.tar.gz; there: tar xf FILE.tar.gz && h200/run.sh RESULTS
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 file=$(realpath -m "$1")
@@ -31,7 +31,7 @@ mkdir -p "$bundle/lib" "$bundle/src/test/gpu-engine/resources/models"
 IFS=: read -ra jars <<<"$(<"$work/class-path")"
 for jar in "${jars[@]}"; do
   case $(basename "$jar") in
-    dnnl-*-linux-* | archunit-* | javassist-* | guava-* | log4j-*) ;;
+    dnnl-*-linux-* | javacpp-*-linux-* | opencl-* | archunit-* | javassist-* | log4j-*) ;;
     jcuda-natives-*)
       # The driver API's library alone.
       (cd "$work" && rm -rf natives && mkdir natives && cd natives &&
@@ -46,7 +46,9 @@ rm -rf "$bundle/test-classes/models"
 cp -r "$root"/src/test/gpu-engine/resources/models/* "$bundle/src/test/gpu-engine/resources/models/"
 cp "$root/benchmarks/h200/run.sh" "$bundle/"
 git -C "$root" rev-parse HEAD >"$bundle/commit"
+java --add-modules=jdk.incubator.vector -cp "$engine/classes:$engine/test-classes:$(<"$work/class-path")" \
+  dev.moontide.device.DeviceLabels encode "$root/examples" "$bundle/labels.json"
 jlink --add-modules java.base,java.logging,java.management,java.xml,jdk.unsupported,jdk.management,jdk.incubator.vector \
   --strip-debug --no-header-files --no-man-pages --compress=0 --output "$bundle/java"
-tar -C "$work" -cf - h200 | xz -T0 -6 >"$file"
+tar -C "$work" -cf - h200 | gzip -6 >"$file"
 echo "$file: $(stat -c %s "$file") bytes"

@@ -14,6 +14,7 @@
 # dimensions, then memory errors by compute-sanitizer. Results and what they were measured on go to the folder given.
 #
 # run.sh RESULTS [check|time|memory]...   (all, without a word)
+# EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
@@ -35,22 +36,34 @@ tests=dev.moontide
 if [[ $parts == *check* ]]; then
   timeout 120 "${java[@]}" dev.moontide.device.DeviceTests \
     $tests.cuda.CudaOpsAgreementTest $tests.cuda.CudaBitInvarianceTest $tests.cuda.QuantizedProductsTest \
-    $tests.cuda.CudaAttentionTest \
+    $tests.cuda.CudaAttentionTest $tests.model.HopperPathTest "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
     "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
-    "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int)" \
+    "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
     2>&1 | tee "$results/checks.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
+if [[ $parts == *check* && -n ${EXAMPLES:-} ]]; then
+  timeout 60 "${java[@]}" dev.moontide.device.DeviceLabels cuda "$EXAMPLES" "$here/labels.json" 2>&1 |
+    tee "$results/labels.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+fi
 if [[ $parts == *time* ]]; then
-  timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 4096 prefill=2048 decode=1x512 decode=64x512 \
-    decode=256x512 decode=1024x512 decode=64x4096 decode=256x4096 prefill=8192 \
+  timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 16384 decode=1x512 decode=64x512 decode=256x512 \
+    decode=1024x512 decode=1x4096 decode=64x4096 decode=256x4096 decode=1024x4096 prefill=1x2048 prefill=8x1024 \
+    prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 \
     2>&1 | tee "$results/timings.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+  timeout 90 "${java[@]}" -Dmoontide.cuda.path=simple dev.moontide.device.DeviceTimings 2048 decode=64x512 \
+    decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *memory* ]]; then
   if command -v compute-sanitizer >/dev/null; then
     timeout 90 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "${java[@]}" dev.moontide.device.DeviceTests \
       "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
+      "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
+      "$tests.model.HopperPathTest#rowsHaveTheSameBitsInAnySteps" \
+      "$tests.model.HopperPathTest#trieTokensHaveTheBitsOfTheirPath" \
       >"$results/memcheck.txt" 2>&1
     echo "compute-sanitizer memcheck: exit $? (124: stopped after 90 s)" | tee -a "$results/checks.txt"
     grep -E 'ERROR SUMMARY|Invalid|passed' "$results/memcheck.txt" | tail -5 | tee -a "$results/checks.txt"

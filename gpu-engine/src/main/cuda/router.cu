@@ -17,8 +17,10 @@ static const int THREADS = 128;
 struct RouteArgs {
   int* chosen;          // [tokens, top_k], ascending
   float* weights;       // [tokens, top_k]
-  const float* logits;  // [tokens, experts]
+  const float* logits;  // [parts][tokens, experts]: a logit is the sum of its parts
   const float* bias;    // [experts]
+  int64_t part_stride;  // numbers from one part to the next
+  int parts;
   int experts;
   int top_k;
   int groups;
@@ -54,6 +56,9 @@ KERNEL(route, RouteArgs, THREADS) {
 
   for (int e = t; e < args.experts; e += THREADS) {
     float logit = args.logits[token * args.experts + e];
+    for (int part = 1; part < args.parts; part++) {
+      logit = sum(logit, args.logits[part * args.part_stride + token * args.experts + e]);
+    }
     float p = quotient(1.0f, sum(1.0f, exponential(-logit)));
     float score = sum(p, args.bias[e]);
     probabilities[e] = p;

@@ -34,6 +34,13 @@ enum Arithmetic {
   /** oneDNN widens whole registers of AVX2; for other widths it has reference code alone. */
   private static final int WIDENED_COLUMNS = 8;
 
+  /**
+   * Inputs a product that widens sums over at most, a multiple of every block of {@link
+   * PageLayout}: oneDNN 3.11 and 3.13 give wrong sums over more than 512 with AVX-512 and over more
+   * than 1,024 with AVX2.
+   */
+  private static final int WIDENED_INNER = 512;
+
   private final DType operand;
   private final DType stored;
   private final String text;
@@ -77,6 +84,11 @@ enum Arithmetic {
    */
   DType stored(int columns) {
     return this == WIDENED && columns % WIDENED_COLUMNS != 0 ? operand : stored;
+  }
+
+  /** The most inputs one call of oneDNN may sum over with a right factor in {@link #stored()}. */
+  int mostInner() {
+    return this == WIDENED ? WIDENED_INNER : Integer.MAX_VALUE;
   }
 
   @Override

@@ -203,8 +203,8 @@ final class AttentionTask implements AutoCloseable {
     long target = lane.target.address();
     for (int tile = 0; tile < tiles; tile++) {
       scores.putProbabilities(lane, tile * rows * stride, rows * stride);
-      MatmulKernel kernel = tile == 0 ? layout.firstSum() : layout.nextSum();
-      lane.multiply(kernel, rows, source, cache.valuesAddress(layer, blockTable[tile]), target);
+      Product product = tile == 0 ? layout.firstSum() : layout.nextSum();
+      lane.multiply(product, rows, source, cache.valuesAddress(layer, blockTable[tile]), target);
     }
     int at = tiles * rows * stride;
     for (int i = 0; i < tokens; i++) {
@@ -212,8 +212,8 @@ final class AttentionTask implements AutoCloseable {
       for (int tile = 0; tile < gatheredTiles(first + i); tile++, at += heads * stride) {
         gatherValues(first + i, tile);
         scores.putProbabilities(lane, at, heads * stride);
-        MatmulKernel kernel = tiles + tile == 0 ? layout.firstSum() : layout.nextSum();
-        lane.multiply(kernel, heads, source, gathered.keys() + layout.valuesOffset(), ofToken);
+        Product product = tiles + tile == 0 ? layout.firstSum() : layout.nextSum();
+        lane.multiply(product, heads, source, gathered.keys() + layout.valuesOffset(), ofToken);
       }
     }
   }

@@ -99,8 +99,20 @@ final class Lane implements AutoCloseable {
    * Computes up to {@link MatmulKernel#MAX_ROWS} rows of a product, in calls of sizes that leave
    * every row its own bits.
    */
-  void multiply(MatmulKernel kernel, int rows, long from, long weight, long to) {
+  void multiply(Product product, int rows, long from, long weight, long to) {
     long start = System.nanoTime();
+    long source = from;
+    long slice = weight;
+    for (int i = 0; i < product.slices(); i++) {
+      MatmulKernel kernel = product.slice(i);
+      multiply(kernel, rows, source, slice, to);
+      source += (long) kernel.shape().inner() * kernel.shape().source().bytes();
+      slice += kernel.weightBytes();
+    }
+    addNanos(System.nanoTime() - start);
+  }
+
+  private void multiply(MatmulKernel kernel, int rows, long from, long weight, long to) {
     MatmulShape shape = kernel.shape();
     int done = 0;
     while (done < rows) {
@@ -113,7 +125,6 @@ final class Lane implements AutoCloseable {
           to + (long) done * shape.targetStride() * shape.target().bytes());
       done += call;
     }
-    addNanos(System.nanoTime() - start);
   }
 
   /** The one writer of the counter is this lane's thread. */

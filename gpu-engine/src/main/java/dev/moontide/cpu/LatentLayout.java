@@ -26,9 +26,9 @@ final class LatentLayout {
   private final int sumStride;
   private final PageLayout keys;
   private final PageLayout values;
-  private final MatmulKernel scores;
-  private final MatmulKernel firstSum;
-  private final MatmulKernel nextSum;
+  private final Product scores;
+  private final Product firstSum;
+  private final Product nextSum;
 
   LatentLayout(MatmulKernels kernels, Arithmetic arithmetic, int blockSize, Attention attention) {
     latentDim = attention.latentDim();
@@ -82,23 +82,25 @@ final class LatentLayout {
   }
 
   /** {@code [rows, cacheColumns] · keys}: scores of a block's tokens. */
-  MatmulKernel scores() {
+  Product scores() {
     return scores;
   }
 
   /** {@code [rows, blockSize] · values}: the weighted sum over a block's tokens. */
-  MatmulKernel firstSum() {
+  Product firstSum() {
     return firstSum;
   }
 
   /** The same, added to the sum over earlier blocks. */
-  MatmulKernel nextSum() {
+  Product nextSum() {
     return nextSum;
   }
 
   /** Writes a token's entry in bf16: {@code cacheColumns} numbers of {@code entry}. */
   void write(ByteBuffer block, int offset, int token, short[] entry, boolean finite) {
-    writeKeys(block, offset + keys.index(0, token) * Short.BYTES, entry);
+    for (int first = 0; first < cacheColumns; first += keys.sliceRows()) {
+      writeKeys(block, offset + keys.index(first, token) * Short.BYTES, entry, first);
+    }
     int toValues = offset + (int) valuesOffset();
     int width = values.columnBlock();
     int step = values.pair() * Short.BYTES;
@@ -110,16 +112,18 @@ final class LatentLayout {
     }
   }
 
-  private void writeKeys(ByteBuffer block, int first, short[] entry) {
+  /** Writes the slice of a token's keys that begins with {@code entry[first]}. */
+  private void writeKeys(ByteBuffer block, int to, short[] entry, int first) {
     int step = keys.pairStride() * Short.BYTES;
-    int at = first;
+    int end = Math.min(cacheColumns, first + keys.sliceRows());
+    int at = to;
     if (keys.pair() == 1) {
-      for (int k = 0; k < cacheColumns; k++, at += step) {
+      for (int k = first; k < end; k++, at += step) {
         block.putShort(at, entry[k]);
       }
       return;
     }
-    for (int k = 0; k < cacheColumns; k += 2, at += step) {
+    for (int k = first; k < end; k += 2, at += step) {
       int second = k + 1 < cacheColumns ? entry[k + 1] : 0;
       block.putInt(at, (second << 16) | (entry[k] & 0xFFFF));
     }
@@ -145,12 +149,15 @@ final class LatentLayout {
   /** Copies a token's keys from one block to another. */
   void copyKeys(ByteBuffer from, int fromOffset, int token, ByteBuffer to, int toToken) {
     int bytes = keys.type().bytes();
-    int source = fromOffset + keys.index(0, token) * bytes;
-    int target = keys.index(0, toToken) * bytes;
     int step = keys.pairStride() * bytes;
     int pair = keys.pair();
-    for (int k = 0; k < cacheColumns; k += pair, source += step, target += step) {
-      copy(from, source, to, target, pair * bytes);
+    for (int first = 0; first < cacheColumns; first += keys.sliceRows()) {
+      int source = fromOffset + keys.index(first, token) * bytes;
+      int target = keys.index(first, toToken) * bytes;
+      int end = Math.min(cacheColumns, first + keys.sliceRows());
+      for (int k = first; k < end; k += pair, source += step, target += step) {
+        copy(from, source, to, target, pair * bytes);
+      }
     }
   }
 

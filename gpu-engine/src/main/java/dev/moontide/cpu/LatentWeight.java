@@ -20,8 +20,8 @@ import dev.moontide.tensor.Weight;
  */
 final class LatentWeight implements Weight {
   private final Attention attention;
-  private final MatmulKernel absorb;
-  private final MatmulKernel value;
+  private final Product absorb;
+  private final Product value;
   private final long address;
 
   /** Allocates it, not yet filled. */
@@ -59,12 +59,12 @@ final class LatentWeight implements Weight {
   }
 
   /** {@code [rows, nopeDim] · W_uk}, into rows of all heads' queries. */
-  MatmulKernel absorb() {
+  Product absorb() {
     return absorb;
   }
 
   /** {@code [rows, latentDim] · W_uvᵀ}, from rows of all heads' sums. */
-  MatmulKernel value() {
+  Product value() {
     return value;
   }
 

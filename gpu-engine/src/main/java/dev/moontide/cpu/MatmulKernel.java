@@ -41,8 +41,8 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The oneDNN primitives of one {@link MatmulShape}: one for each number of rows a call may have,
- * all reading the same packed right factor. They are made when first asked for.
+ * The oneDNN primitives of one {@link MatmulShape} of one slice: one for each number of rows a call
+ * may have, all reading the same packed right factor. They are made when first asked for.
  *
  * <p>A row's bits must not depend on how many rows are computed with it, which oneDNN does not
  * promise; so every primitive is compared on random numbers, in every row position, with the one of

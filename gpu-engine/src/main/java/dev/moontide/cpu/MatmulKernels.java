@@ -14,17 +14,31 @@ package dev.moontide.cpu;
 import java.util.HashMap;
 import java.util.Map;
 
-/** Every shape of product in use, each with its one {@link MatmulKernel}. */
+/** Every shape of product in use, each with its one {@link Product}. */
 final class MatmulKernels implements AutoCloseable {
   private final Dnnl dnnl;
+  private final Map<MatmulShape, Product> products = new HashMap<>();
   private final Map<MatmulShape, MatmulKernel> kernels = new HashMap<>();
 
   MatmulKernels(Dnnl dnnl) {
     this.dnnl = dnnl;
   }
 
-  /** The kernel of {@code shape}, made where it is new. Thread-safe; not for inner loops. */
-  synchronized MatmulKernel of(MatmulShape shape) {
+  /** The product of {@code shape}, made where it is new. Thread-safe; not for inner loops. */
+  synchronized Product of(MatmulShape shape) {
+    Product product = products.get(shape);
+    if (product == null) {
+      MatmulKernel[] slices = new MatmulKernel[shape.slices()];
+      for (int i = 0; i < slices.length; i++) {
+        slices[i] = kernel(shape.slice(i));
+      }
+      product = new Product(shape, slices);
+      products.put(shape, product);
+    }
+    return product;
+  }
+
+  private MatmulKernel kernel(MatmulShape shape) {
     MatmulKernel kernel = kernels.get(shape);
     if (kernel == null) {
       kernel = new MatmulKernel(dnnl, shape, kernels.size());
@@ -37,5 +51,6 @@ final class MatmulKernels implements AutoCloseable {
   public synchronized void close() {
     kernels.values().forEach(MatmulKernel::close);
     kernels.clear();
+    products.clear();
   }
 }

@@ -33,7 +33,7 @@ public final class MatmulRate {
         Workers workers = new Workers(threads)) {
       Arithmetic arithmetic = Arithmetic.of(type, dnnl);
       DType source = arithmetic.operand();
-      MatmulKernel kernel = kernels.of(MatmulShape.packed(arithmetic, SIZE, SIZE, SIZE));
+      Product product = kernels.of(MatmulShape.packed(arithmetic, SIZE, SIZE, SIZE));
       Lane[] lanes = new Lane[threads];
       long[] weights = new long[threads];
       for (int i = 0; i < threads; i++) {
@@ -42,15 +42,15 @@ public final class MatmulRate {
         lanes[i].source.reserve(sourceBytes);
         RandomNumbers.fill(lanes[i].source.address(), sourceBytes, source, i);
         lanes[i].target.reserve((long) SIZE * SIZE * DType.F32.bytes());
-        weights[i] = memory.allocate(kernel.weightBytes(), "a measurement");
-        RandomNumbers.fill(weights[i], kernel.weightBytes(), type, threads + i);
+        weights[i] = memory.allocate(product.weightBytes(), "a measurement");
+        RandomNumbers.fill(weights[i], product.weightBytes(), type, threads + i);
       }
       int rounds = PRODUCTS * threads;
-      Workers.Body product = (task, worker) -> multiply(lanes[worker], kernel, weights[worker]);
+      Workers.Body body = (task, worker) -> multiply(lanes[worker], product, weights[worker]);
       long best = Long.MAX_VALUE;
       for (int i = 0; i < REPETITIONS; i++) {
         long start = System.nanoTime();
-        workers.run(rounds, product);
+        workers.run(rounds, body);
         best = Math.min(best, System.nanoTime() - start);
       }
       for (Lane lane : lanes) {
@@ -61,13 +61,13 @@ public final class MatmulRate {
   }
 
   /** All rows, in calls of the most rows the backend itself makes. */
-  private static void multiply(Lane lane, MatmulKernel kernel, long weight) {
+  private static void multiply(Lane lane, Product product, long weight) {
     int rows = MatmulKernel.MAX_ROWS;
     for (int first = 0; first < SIZE; first += rows) {
       lane.multiply(
-          kernel,
+          product,
           rows,
-          lane.source.address() + (long) first * SIZE * kernel.shape().source().bytes(),
+          lane.source.address() + (long) first * SIZE * product.shape().source().bytes(),
           weight,
           lane.target.address() + (long) first * SIZE * DType.F32.bytes());
     }

@@ -55,6 +55,28 @@ record MatmulShape(
     return weight() != source();
   }
 
+  /** How many calls of oneDNN the product takes, each over a slice of the inputs. */
+  int slices() {
+    return widens() ? (inner - 1) / arithmetic.mostInner() + 1 : 1;
+  }
+
+  /** The product over slice {@code i}; all but the first add to what the ones before gave. */
+  MatmulShape slice(int i) {
+    if (slices() == 1) {
+      return this;
+    }
+    int first = i * arithmetic.mostInner();
+    return new MatmulShape(
+        arithmetic,
+        Math.min(arithmetic.mostInner(), inner - first),
+        columns,
+        sourceStride,
+        target,
+        targetStride,
+        paged,
+        accumulate || i > 0);
+  }
+
   /** The layout of a right factor that is paged or widened. */
   PageLayout page() {
     return new PageLayout(arithmetic, inner, columns);

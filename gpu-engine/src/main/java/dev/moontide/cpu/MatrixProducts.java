@@ -93,7 +93,7 @@ final class MatrixProducts implements Workers.Body {
     int columns = panels.columns(p);
     lane.target.reserve((long) count * columns * DType.F32.bytes());
     lane.multiply(
-        panels.kernel(p),
+        panels.product(p),
         count,
         lane.source.address(),
         weight.address() + panels.offset(p),

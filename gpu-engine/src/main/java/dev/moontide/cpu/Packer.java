@@ -56,31 +56,31 @@ final class Packer implements AutoCloseable {
   /** Packs the whole matrix at {@code address}. */
   void pack(MatrixSource source, Panels panels, long address) {
     for (int p = 0; p < panels.count(); p++) {
-      packOutputs(source, panels.firstColumn(p), panels.kernel(p), address + panels.offset(p));
+      packOutputs(source, panels.firstColumn(p), panels.product(p), address + panels.offset(p));
     }
   }
 
-  /** Packs rows whose transpose is the kernel's right factor: the source's rows are outputs. */
-  void packOutputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    MatmulShape shape = kernel.shape();
+  /** Packs rows whose transpose is the product's right factor: the source's rows are outputs. */
+  void packOutputs(MatrixSource source, int firstRow, Product product, long address) {
+    MatmulShape shape = product.shape();
     read(source, firstRow, shape.columns(), shape);
     if (shape.widens()) {
       Arrangement.columns(shape.page(), rounded, arranged(shape));
       putArranged(shape, address);
     } else {
-      reorder(kernel, dnnl_ba, address);
+      reorder(product, dnnl_ba, address);
     }
   }
 
-  /** Packs rows that are the kernel's right factor as they stand: the source's rows are inputs. */
-  void packInputs(MatrixSource source, int firstRow, MatmulKernel kernel, long address) {
-    MatmulShape shape = kernel.shape();
+  /** Packs rows that are the product's right factor as they stand: the source's rows are inputs. */
+  void packInputs(MatrixSource source, int firstRow, Product product, long address) {
+    MatmulShape shape = product.shape();
     read(source, firstRow, shape.inner(), shape);
     if (shape.widens()) {
       Arrangement.rows(shape.page(), rounded, arranged(shape));
       putArranged(shape, address);
     } else {
-      reorder(kernel, dnnl_ab, address);
+      reorder(product, dnnl_ab, address);
     }
   }
 
@@ -130,20 +130,25 @@ final class Packer implements AutoCloseable {
     }
   }
 
-  private void reorder(MatmulKernel kernel, int plainTag, long address) {
-    MatmulShape shape = kernel.shape();
+  private void reorder(Product product, int plainTag, long address) {
+    MatmulShape shape = product.shape();
     stage(shape);
     dnnl_memory_desc plainDescription =
         Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), plainTag);
     dnnl_primitive_desc description = new dnnl_primitive_desc();
     check(
         dnnl_reorder_primitive_desc_create(
-            description, plainDescription, dnnl.engine(), kernel.weight(), dnnl.engine(), null),
+            description,
+            plainDescription,
+            dnnl.engine(),
+            product.slice(0).weight(),
+            dnnl.engine(),
+            null),
         "packing of a weight");
     dnnl_primitive primitive = new dnnl_primitive();
     check(dnnl_primitive_create(primitive, description), "packing of a weight");
     dnnl_memory from = dnnl.memory(plainDescription, plain.address());
-    dnnl_memory to = dnnl.memory(kernel.weight(), address);
+    dnnl_memory to = dnnl.memory(product.slice(0).weight(), address);
     try (dnnl_exec_arg_t arguments = new dnnl_exec_arg_t(2)) {
       arguments.position(0).arg(DNNL_ARG_FROM).memory(from);
       arguments.position(1).arg(DNNL_ARG_TO).memory(to);

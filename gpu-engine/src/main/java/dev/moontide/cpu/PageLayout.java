@@ -26,7 +26,8 @@ import dev.moontide.tensor.DType;
  * How a page of the cache lies in memory, so that oneDNN multiplies with it as it is: columns in
  * blocks of {@link #columnBlock()}, in them rows in blocks of {@link #rowBlock()}, in them (native
  * bf16) rows in pairs, the two numbers of a pair side by side. Dimensions are padded to whole
- * blocks with zeros.
+ * blocks with zeros. Where a product takes several calls, each call's rows, a slice, lie together
+ * in this order, one slice after the other.
  *
  * @param rows what a product sums over
  * @param columns the product's outputs
@@ -77,22 +78,25 @@ record PageLayout(Arithmetic arithmetic, int rows, int columns) {
     return (long) elements() * type().bytes();
   }
 
-  /** Elements from a row's pair to the next pair of its block. */
+  /** Rows of a slice; the last may have fewer. */
+  int sliceRows() {
+    return Math.min(rows, arithmetic.mostInner());
+  }
+
+  /** Elements from a row's pair to the next pair of its slice and block of columns. */
   int pairStride() {
     return columnBlock() * pair();
   }
 
   /** Where element ({@code row}, {@code column}) lies. */
   int index(int row, int column) {
-    return column / columnBlock() * columnBlockElements()
-        + row / pair() * pairStride()
+    int first = row / sliceRows() * sliceRows();
+    int slice = roundUp(Math.min(sliceRows(), rows - first), rowBlock());
+    return first * roundUp(columns, columnBlock())
+        + column / columnBlock() * slice * columnBlock()
+        + (row - first) / pair() * pairStride()
         + column % columnBlock() * pair()
         + row % pair();
-  }
-
-  /** Elements of a block of columns, over all rows. */
-  int columnBlockElements() {
-    return roundUp(rows, rowBlock()) * columnBlock();
   }
 
   static int roundUp(int n, int multiple) {

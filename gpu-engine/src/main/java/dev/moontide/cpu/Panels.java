@@ -30,8 +30,8 @@ final class Panels {
   private final int width;
   private final int count;
   private final boolean joined;
-  private final MatmulKernel full;
-  private final MatmulKernel last;
+  private final Product full;
+  private final Product last;
 
   private Panels(
       MatmulKernels kernels, Arithmetic arithmetic, int outputs, int inputs, boolean joined) {
@@ -42,8 +42,8 @@ final class Panels {
     int wanted = (outputs + widest - 1) / widest;
     width = Math.min(outputs, PageLayout.roundUp((outputs + wanted - 1) / wanted, BLOCK));
     count = (outputs + width - 1) / width;
-    full = kernel(kernels, arithmetic, width);
-    last = kernel(kernels, arithmetic, columns(count - 1));
+    full = product(kernels, arithmetic, width);
+    last = product(kernels, arithmetic, columns(count - 1));
   }
 
   /** Panels whose results stand in tiles of their own. */
@@ -56,7 +56,7 @@ final class Panels {
     return new Panels(kernels, arithmetic, outputs, inputs, true);
   }
 
-  private MatmulKernel kernel(MatmulKernels kernels, Arithmetic arithmetic, int columns) {
+  private Product product(MatmulKernels kernels, Arithmetic arithmetic, int columns) {
     return kernels.of(MatmulShape.packed(arithmetic, inputs, columns, joined ? outputs : columns));
   }
 
@@ -82,7 +82,7 @@ final class Panels {
     return Math.min(width, outputs - p * width);
   }
 
-  MatmulKernel kernel(int p) {
+  Product product(int p) {
     return p < count - 1 ? full : last;
   }
 
@@ -100,7 +100,7 @@ final class Panels {
   void multiply(Lane lane, int rows, long from, long weight, long to) {
     for (int p = 0; p < count; p++) {
       lane.multiply(
-          kernel(p),
+          product(p),
           rows,
           from,
           weight + offset(p),

@@ -30,6 +30,7 @@ public final class CudaDevice implements AutoCloseable {
   private final int major;
   private final int minor;
   private final int maxSharedBytes;
+  private final int multiprocessors;
   private final String driverVersion;
 
   private CudaDevice(CudaDriver driver, int ordinal) {
@@ -43,6 +44,8 @@ public final class CudaDevice implements AutoCloseable {
     minor = attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
     maxSharedBytes =
         attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+    multiprocessors =
+        attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
     Calls.check(
         JCudaDriver.cuDevicePrimaryCtxRetain(context, device),
         "cuDevicePrimaryCtxRetain",
@@ -96,6 +99,11 @@ public final class CudaDevice implements AutoCloseable {
   /** Dynamic shared memory a block may ask for. */
   int maxSharedBytes() {
     return maxSharedBytes;
+  }
+
+  /** Its multiprocessors. */
+  int multiprocessors() {
+    return multiprocessors;
   }
 
   /** Bytes nobody uses yet. */

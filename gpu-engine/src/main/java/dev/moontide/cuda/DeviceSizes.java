@@ -16,53 +16,49 @@ import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Experts;
 import dev.moontide.tensor.KvCache;
 import dev.moontide.tensor.MatrixSource;
-import dev.moontide.tensor.Router;
 import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Storage;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
-import java.util.HashSet;
-import java.util.List;
-import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Adds up what {@link CudaOps} would take of a device's memory for the same calls, without a device
  * and without reading a weight. Used by one thread.
  */
-public final class DeviceSizes implements Storage {
-  private long weights;
-  private long workspace;
-  private final Set<WeightLayout> products = new HashSet<>();
-  private final Set<ExpertLayouts> experts = new HashSet<>();
-  private @Nullable Attention attention;
-  private int rows;
-  private int topK;
+public abstract class DeviceSizes implements Storage {
+  long weights;
+  long workspace;
 
-  private record ExpertLayouts(WeightLayout gateUp, WeightLayout down) {}
+  /** Rows of the largest step. */
+  int rows;
 
-  private record Sized(int rows, int columns, long bytes) implements Weight {}
+  /** A weight that is not there. */
+  record Sized(int rows, int columns, long bytes) implements Weight {}
 
-  private record SizedExperts(int count, int intermediate, long bytes) implements Experts {}
+  /** Experts that are not there. */
+  record SizedExperts(int count, int intermediate, long bytes) implements Experts {}
 
-  private record SizedTensor(int capacity, int columns) implements Tensor {}
+  /** A tensor that is not there. */
+  record SizedTensor(int capacity, int columns) implements Tensor {}
 
-  private record SizedRouting(int capacity, int topK) implements Routing {}
+  /** A routing that is not there. */
+  record SizedRouting(int capacity, int topK) implements Routing {}
 
   private record SizedCache(int blocks, int blockSize) implements KvCache {}
 
-  /** What the calls so far take. */
-  public MemoryNeeds needs() {
-    long scratch = attention == null ? 0 : LatentAttention.scratchBytes(attention, rows);
-    for (WeightLayout layout : products) {
-      scratch = Math.max(scratch, Products.scratchBytes(layout, rows));
-    }
-    for (ExpertLayouts layer : experts) {
-      scratch =
-          Math.max(scratch, ExpertProducts.scratchBytes(layer.gateUp(), layer.down(), rows, topK));
-    }
-    return new MemoryNeeds(weights, workspace, scratch);
+  /** The sizes on {@code path}. */
+  public static DeviceSizes of(KernelPath path) {
+    return switch (path) {
+      case SIMPLE -> new SimpleSizes();
+      case HOPPER -> new HopperSizes();
+    };
   }
+
+  /** What the calls so far take. */
+  public abstract MemoryNeeds needs();
+
+  /** Tokens of a cache block: {@code usual} where the path has no size of its own. */
+  public abstract int blockSize(int usual);
 
   @Override
   public String description() {
@@ -74,16 +70,13 @@ public final class DeviceSizes implements Storage {
     return DType.BF16;
   }
 
-  private Weight weight(WeightLayout layout) {
-    weights += layout.arenaBytes(1);
-    return new Sized(layout.rows(), layout.columns(), layout.arenaBytes(1));
+  final Weight weight(int rowCount, int columns, long bytes) {
+    weights += bytes;
+    return new Sized(rowCount, columns, bytes);
   }
 
-  @Override
-  public Weight matrix(MatrixSource source) {
-    WeightLayout layout = WeightLayout.of(source);
-    products.add(layout);
-    return weight(layout);
+  final Weight weight(WeightLayout layout) {
+    return weight(layout.rows(), layout.columns(), layout.arenaBytes(1));
   }
 
   @Override
@@ -96,59 +89,21 @@ public final class DeviceSizes implements Storage {
     return weight(WeightLayout.of(source, WeightForm.FLOAT));
   }
 
-  @Override
-  public Weight floatMatrix(MatrixSource source) {
-    return weight(WeightLayout.of(source, WeightForm.FLOAT));
-  }
-
-  @Override
-  public Weight latentProjection(MatrixSource source, Attention shape) {
-    attention = shape;
-    return weight(WeightLayout.of(source, WeightForm.BF16));
-  }
-
-  @Override
-  public Experts experts(List<MatrixSource> gateUp, List<MatrixSource> down) {
-    WeightLayout first = WeightLayout.common(gateUp);
-    WeightLayout second = WeightLayout.common(down);
-    experts.add(new ExpertLayouts(first, second));
-    long bytes = first.arenaBytes(gateUp.size()) + second.arenaBytes(down.size());
-    weights += bytes;
-    return new SizedExperts(gateUp.size(), second.columns(), bytes);
-  }
-
-  private Tensor tensor(int rowCount, int columns, boolean isOperand) {
+  final Tensor tensor(int rowCount, int columns, long bytes) {
     rows = Math.max(rows, rowCount);
-    workspace += Arena.rounded(CudaTensor.bytes(rowCount, columns, isOperand));
+    workspace += bytes;
     return new SizedTensor(rowCount, columns);
   }
 
   @Override
   public Tensor floats(int rowCount, int columns) {
-    return tensor(rowCount, columns, false);
-  }
-
-  @Override
-  public Tensor operand(int rowCount, int columns) {
-    return tensor(rowCount, columns, true);
-  }
-
-  @Override
-  public Routing routing(int rowCount, Router router) {
-    topK = Math.max(topK, router.topK());
-    workspace += CudaRouting.arenaBytes(rowCount, router);
-    return new SizedRouting(rowCount, router.topK());
+    return tensor(rowCount, columns, Arena.rounded(CudaTensor.bytes(rowCount, columns, false)));
   }
 
   /** The cache is planned last, from what is left: it counts for nothing here. */
   @Override
   public KvCache kvCache(int layers, int blocks, int blockSize, Attention shape) {
     return new SizedCache(blocks, blockSize);
-  }
-
-  @Override
-  public long kvBlockBytes(int layers, int blockSize, Attention shape) {
-    return layers * CudaCache.blockBytes(blockSize, shape);
   }
 
   @Override

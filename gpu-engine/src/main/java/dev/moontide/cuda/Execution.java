@@ -25,7 +25,7 @@ final class Execution implements Owned.Resource {
   private final StepBuffer steps;
   private @Nullable Rotations rotations;
   private int fixedRows;
-  private int fixedSplits;
+  private int fixedVariant;
 
   /**
    * @param scratchBytes reserved for scratch; 0 lets it grow
@@ -33,7 +33,7 @@ final class Execution implements Owned.Resource {
    */
   Execution(CudaDevice device, long scratchBytes, Owned owned) {
     this.device = device;
-    kernels = owned.add(new Kernels(device));
+    kernels = owned.add(new Kernels(device, KernelPath.SIMPLE));
     stream = owned.add(new CudaStream("operations"));
     launcher = owned.add(new Launcher(stream));
     scratch = owned.add(new Scratch(device, stream, scratchBytes));
@@ -45,10 +45,15 @@ final class Execution implements Owned.Resource {
     return steps.address(step);
   }
 
-  /** Has {@link #rows} and {@link #splits} return these for now; 0 for what the step says. */
-  void fix(int rows, int splits) {
+  /** Has steps launch {@code rows} and the shape {@code variant}, until {@link #release}. */
+  void fix(int rows, int variant) {
     fixedRows = rows;
-    fixedSplits = splits;
+    fixedVariant = variant;
+  }
+
+  /** Has steps launch what they say themselves. */
+  void release() {
+    fixedRows = 0;
   }
 
   /** Rows that operations on {@code step} launch: at least its tokens. */
@@ -58,7 +63,7 @@ final class Execution implements Owned.Resource {
 
   /** Splits of attention that are launched: at least those of the step on the device. */
   int splits() {
-    return fixedSplits > 0 ? fixedSplits : LatentAttention.splits(steps.maxVisible());
+    return fixedRows > 0 ? 1 << fixedVariant : LatentAttention.splits(steps.maxVisible());
   }
 
   /** Changes when anything a recorded launch points to has moved. */

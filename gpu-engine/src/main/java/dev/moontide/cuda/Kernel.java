@@ -19,4 +19,9 @@ import jcuda.driver.CUfunction;
  * @param threads of a block
  * @param sharedBytes dynamic shared memory of a block
  */
-record Kernel(String name, CUfunction function, int threads, int sharedBytes) {}
+record Kernel(String name, CUfunction function, int threads, int sharedBytes) {
+  /** The same, launched with {@code bytes} of dynamic shared memory, at most what it has. */
+  Kernel withShared(int bytes) {
+    return new Kernel(name, function, threads, bytes);
+  }
+}

@@ -32,14 +32,17 @@ final class KernelImages {
   static final String PROPERTY = "moontide.cuda.kernels";
   private static final String LIST = "kernels.list";
 
+  /** Begins the names of the Hopper kernels' images. */
+  private static final String HOPPER = "hopper-";
+
   private KernelImages() {}
 
   /**
-   * The images, each ending with a zero byte.
+   * The images of {@code path}, each ending with a zero byte.
    *
    * @throws MoontideException where this build has none
    */
-  static List<byte[]> load() {
+  static List<byte[]> load(KernelPath path) {
     byte[] list = read(LIST);
     if (list == null) {
       throw MoontideException.configuration(
@@ -48,6 +51,9 @@ final class KernelImages {
     }
     List<byte[]> images = new ArrayList<>();
     for (String name : new String(list, StandardCharsets.UTF_8).lines().toList()) {
+      if (name.startsWith(HOPPER) != (path == KernelPath.HOPPER)) {
+        continue;
+      }
       byte[] image = read(name);
       if (image == null) {
         throw MoontideException.configuration(

@@ -20,7 +20,7 @@ import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
-/** The kernels of one device, loaded. */
+/** The kernels of one path and device, loaded. */
 final class Kernels implements Owned.Resource {
   /** Dynamic shared memory every block may use without asking. */
   private static final int PLAIN_SHARED_BYTES = 48 << 10;
@@ -28,12 +28,12 @@ final class Kernels implements Owned.Resource {
   private final CudaDevice device;
   private final List<CUmodule> modules = new ArrayList<>();
 
-  /** Loads every kernel for {@code device}, to which the thread is bound. */
-  Kernels(CudaDevice device) {
+  /** Loads every kernel of {@code path} for {@code device}, to which the thread is bound. */
+  Kernels(CudaDevice device, KernelPath path) {
     this.device = device;
     Open.add(this, "kernels");
     try {
-      KernelImages.load().forEach(this::load);
+      KernelImages.load(path).forEach(this::load);
     } catch (RuntimeException e) {
       close();
       throw e;

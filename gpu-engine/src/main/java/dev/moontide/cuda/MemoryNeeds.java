@@ -17,13 +17,14 @@ package dev.moontide.cuda;
  * @param weights all of them, in the forms they are multiplied in
  * @param workspace activations of the largest step
  * @param scratch what the operation that needs most works in
+ * @param cacheSpare what the latent cache takes beside its blocks
  */
-public record MemoryNeeds(long weights, long workspace, long scratch) {
+public record MemoryNeeds(long weights, long workspace, long scratch, long cacheSpare) {
   /** Nothing reserved. */
-  public static final MemoryNeeds NONE = new MemoryNeeds(0, 0, 0);
+  public static final MemoryNeeds NONE = new MemoryNeeds(0, 0, 0, 0);
 
   /** All of it. */
   public long total() {
-    return weights + workspace + scratch;
+    return weights + workspace + scratch + cacheSpare;
   }
 }

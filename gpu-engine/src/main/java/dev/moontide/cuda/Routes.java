@@ -33,12 +33,27 @@ final class Routes {
     CudaTensor logits =
         new CudaTensor(routing.capacity(), router.experts(), false, routing.logits());
     products.multiplyFloats(logits, x, gate, n);
+    choose(routing.chosen(), routing.weights(), routing.logits(), 1, 0, bias, router, n);
+  }
+
+  /** Each token's choice by logits that are the sum of {@code parts}. */
+  void choose(
+      Memory chosen,
+      Memory weights,
+      Memory logits,
+      int parts,
+      long partStride,
+      CudaWeight bias,
+      Router router,
+      int n) {
     run.launcher
         .of(route(router))
-        .pointer(routing.chosen())
-        .pointer(routing.weights())
-        .pointer(routing.logits())
+        .pointer(chosen)
+        .pointer(weights)
+        .pointer(logits)
         .pointer(bias.values())
+        .wide(partStride)
+        .integer(parts)
         .integer(router.experts())
         .integer(router.topK())
         .integer(router.groups())

@@ -17,6 +17,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
+import java.util.function.LongConsumer;
+import java.util.function.ObjIntConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Pinned buffers through which any number of loading threads fill the device's memory: a thread
@@ -28,7 +31,10 @@ final class Staging implements Owned.Resource {
 
   private static final int BUFFERS = 8;
 
-  private final CudaStream stream = new CudaStream("loading");
+  /** On which copies are made. */
+  final CudaStream stream = new CudaStream("loading");
+
+  private final Object launches = new Object();
   private final Semaphore free = new Semaphore(BUFFERS);
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
   private final List<Slot> all = new ArrayList<>();
@@ -38,6 +44,7 @@ final class Staging implements Owned.Resource {
   private static final class Slot implements Owned.Resource {
     private final CudaEvent copied = new CudaEvent("loading");
     private final PinnedBuffer buffer;
+    private @Nullable DeviceBuffer raw;
 
     Slot() {
       try {
@@ -48,10 +55,21 @@ final class Staging implements Owned.Resource {
       }
     }
 
+    /** As large on the device, for bytes that a kernel puts where they go. */
+    DeviceBuffer raw(CudaDevice device) {
+      if (raw == null) {
+        raw = DeviceBuffer.allocate(device, BUFFER_BYTES, "loading");
+      }
+      return raw;
+    }
+
     @Override
     public void close() {
       buffer.close();
       copied.close();
+      if (raw != null) {
+        raw.close();
+      }
     }
   }
 
@@ -60,6 +78,29 @@ final class Staging implements Owned.Resource {
    * device.
    */
   void send(Memory to, long offset, Consumer<ByteBuffer> fill) {
+    send(
+        fill,
+        (slot, bytes) -> stream.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes));
+  }
+
+  /**
+   * Has {@code fill} write into a free buffer, copies what it wrote to the device and has {@code
+   * launch} queue kernels on {@link #stream} that read it, given where it lies. One launch at a
+   * time.
+   */
+  void convert(CudaDevice device, Consumer<ByteBuffer> fill, LongConsumer launch) {
+    send(
+        fill,
+        (slot, bytes) -> {
+          DeviceBuffer raw = slot.raw(device);
+          synchronized (launches) {
+            stream.upload(raw, 0, slot.buffer, bytes);
+            launch.accept(raw.address());
+          }
+        });
+  }
+
+  private void send(Consumer<ByteBuffer> fill, ObjIntConsumer<Slot> copy) {
     free.acquireUninterruptibly();
     Slot slot;
     try {
@@ -72,7 +113,7 @@ final class Staging implements Owned.Resource {
       slot.copied.synchronise();
       fill.accept(slot.buffer.view().clear());
       pending = true;
-      stream.upload(to.buffer(), to.offset() + offset, slot.buffer, slot.buffer.view().position());
+      copy.accept(slot, slot.buffer.view().position());
       slot.copied.record(stream);
     } finally {
       give(slot);

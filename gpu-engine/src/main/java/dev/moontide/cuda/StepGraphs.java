@@ -13,14 +13,15 @@ package dev.moontide.cuda;
 
 import dev.moontide.tensor.Step;
 import java.util.Arrays;
+import java.util.OptionalInt;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Recorded steps: one graph for each number of rows out of a few and each number of attention
- * splits out of the powers of two. A step takes the next larger graph, whose rows beyond its tokens
- * compute what nobody reads; their bits do not reach others. Submitting a graph takes the host
- * microseconds where its kernels one by one take it milliseconds.
+ * Recorded steps: one graph for each number of rows out of a few and each variant of their shape. A
+ * step takes the next larger graph, whose rows beyond its tokens compute what nobody reads; their
+ * bits do not reach others. Submitting a graph takes the host microseconds where its kernels one by
+ * one take it milliseconds.
  */
 final class StepGraphs implements Owned.Resource {
   /** Rows of graphs; larger steps keep the device busy while the host submits them one by one. */
@@ -28,19 +29,33 @@ final class StepGraphs implements Owned.Resource {
     1, 2, 4, 8, 16, 24, 32, 40, 48, 56, 64, 96, 128, 160, 200, 256, 320, 400, 512, 640, 800, 1024
   };
 
-  /** Powers of two of splits: to the most that attention takes. */
-  private static final int SPLIT_STEPS = 10;
+  /** Variants of a shape. */
+  static final int VARIANTS = 10;
+
+  /** What of a step decides which launches its equations make. */
+  interface Shapes {
+    /**
+     * Which variant {@code step}, which is on the device, is with {@code rows}, at least its
+     * tokens: below {@link #VARIANTS}; empty if its launches are its own.
+     */
+    OptionalInt variant(Step step, int rows);
+
+    /** Changes when anything a recorded launch points to has moved. */
+    long generation();
+  }
 
   private final Execution run;
-  private final @Nullable CudaGraph[][] graphs = new CudaGraph[ROWS.length][SPLIT_STEPS];
+  private final Shapes shapes;
+  private final @Nullable CudaGraph[][] graphs = new CudaGraph[ROWS.length][VARIANTS];
 
   /** Whether a shape was run once, one by one: what it needs is loaded and allocated by then. */
-  private final boolean[][] ready = new boolean[ROWS.length][SPLIT_STEPS];
+  private final boolean[][] ready = new boolean[ROWS.length][VARIANTS];
 
   private long generation;
 
-  StepGraphs(Execution run) {
+  StepGraphs(Execution run, Shapes shapes) {
     this.run = run;
+    this.shapes = shapes;
   }
 
   /** Runs {@code equations} for {@code step}, which is on the device. */
@@ -50,35 +65,40 @@ final class StepGraphs implements Owned.Resource {
       equations.accept(step.tokens());
       return;
     }
-    int splits = splitStep(LatentAttention.splits(run.maxVisible()));
-    if (generation != run.generation()) {
-      close();
-      generation = run.generation();
+    OptionalInt known = shapes.variant(step, ROWS[size]);
+    if (known.isEmpty()) {
+      equations.accept(step.tokens());
+      return;
     }
-    run.fix(ROWS[size], 1 << splits);
+    int variant = known.getAsInt();
+    if (generation != shapes.generation()) {
+      close();
+      generation = shapes.generation();
+    }
+    run.fix(ROWS[size], variant);
     try {
-      if (!ready[size][splits]) {
+      if (!ready[size][variant]) {
         equations.accept(ROWS[size]);
-        ready[size][splits] = true;
+        ready[size][variant] = true;
       } else {
-        replay(size, splits, equations);
+        replay(size, variant, equations);
       }
     } finally {
-      run.fix(0, 0);
+      run.release();
     }
   }
 
-  private void replay(int size, int splits, IntConsumer equations) {
-    CudaGraph graph = graphs[size][splits];
+  private void replay(int size, int variant, IntConsumer equations) {
+    CudaGraph graph = graphs[size][variant];
     if (graph == null) {
-      graph = record(size, splits, equations);
-      graphs[size][splits] = graph;
+      graph = record(size, variant, equations);
+      graphs[size][variant] = graph;
     }
     graph.launch(run.stream);
   }
 
-  private CudaGraph record(int size, int splits, IntConsumer equations) {
-    String description = "a step of %d rows, %d splits".formatted(ROWS[size], 1 << splits);
+  private CudaGraph record(int size, int variant, IntConsumer equations) {
+    String description = "a step of %d rows, variant %d".formatted(ROWS[size], variant);
     run.stream.beginCapture();
     try {
       equations.accept(ROWS[size]);
@@ -95,15 +115,11 @@ final class StepGraphs implements Owned.Resource {
     return at >= 0 ? at : -at - 1;
   }
 
-  private static int splitStep(int splits) {
-    return Integer.SIZE - Integer.numberOfLeadingZeros(Math.max(1, splits) - 1);
-  }
-
   @Override
   public void close() {
     for (int i = 0; i < ROWS.length; i++) {
       Arrays.fill(ready[i], false);
-      for (int j = 0; j < SPLIT_STEPS; j++) {
+      for (int j = 0; j < VARIANTS; j++) {
         CudaGraph graph = graphs[i][j];
         if (graph != null) {
           graph.close();

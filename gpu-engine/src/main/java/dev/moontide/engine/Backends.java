@@ -34,8 +34,9 @@ final class Backends {
    * A backend, open.
    *
    * @param blocks of its latent cache
+   * @param blockSize tokens of a block
    */
-  record Opened(Ops ops, Device device, int blocks) {}
+  record Opened(Ops ops, Device device, int blocks, int blockSize) {}
 
   static Opened open(
       EngineOptions options, ModelConfig config, Checkpoint checkpoint, int threads) {
@@ -68,7 +69,7 @@ final class Backends {
     try {
       int blocks = CacheSize.blocks(options, config, ops);
       Device device = new Device(ops.description(), ops.dtype(), ops.threads(), ops::productNanos);
-      return new Opened(ops, device, blocks);
+      return new Opened(ops, device, blocks, CacheSize.BLOCK_SIZE);
     } catch (RuntimeException | Error e) {
       ops.close();
       throw e;
@@ -86,14 +87,16 @@ final class Backends {
     int blocks;
     MemoryPlan plan;
     try {
-      plan = MemoryPlan.of(options, config, checkpoint);
+      plan = MemoryPlan.of(options, config, checkpoint, device);
+      LOG.info("CUDA kernels: {} ({})", plan.path(), plan.reason());
       blocks = plan.blocks(options, device);
       plan.lines(options, device).forEach(LOG::info);
     } catch (RuntimeException | Error e) {
       device.close();
       throw e;
     }
-    CudaOps ops = CudaOps.create(device, plan.needs());
-    return new Opened(ops, new Device(ops.description(), ops.dtype(), 1, () -> 0), blocks);
+    CudaOps ops = CudaOps.create(device, plan.path(), plan.needs());
+    return new Opened(
+        ops, new Device(ops.description(), ops.dtype(), 1, () -> 0), blocks, plan.blockSize());
   }
 }

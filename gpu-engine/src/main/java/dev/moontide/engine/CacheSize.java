@@ -24,8 +24,11 @@ import java.lang.management.ManagementFactory;
  * machine's (or container's) memory, and never beyond what the largest batch can fill.
  */
 final class CacheSize {
-  /** Tokens per block: small enough to share prefixes finely, large enough for short tables. */
-  static final int BLOCK_SIZE = 16;
+  /**
+   * Tokens per block, but for backends with a size of their own: small enough to share prefixes
+   * finely, large enough that a product with a block is worth its call.
+   */
+  static final int BLOCK_SIZE = 32;
 
   private static final int MEMORY_SHARE = 4;
 
@@ -46,7 +49,7 @@ final class CacheSize {
   static int blocks(EngineOptions options, ModelConfig config, Ops ops) {
     long blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), BLOCK_SIZE, config.attention());
     long bytes = options.kvCacheBytes() > 0 ? options.kvCacheBytes() : memory() / MEMORY_SHARE;
-    long blocks = Math.min(bytes / blockBytes, usefulBlocks(options, config));
+    long blocks = Math.min(bytes / blockBytes, usefulBlocks(options, config, BLOCK_SIZE));
     if (blocks < 1) {
       throw MoontideException.configuration(
           "kv-cache-memory is %d bytes, and one block of %d tokens takes %d: give at least that",
@@ -56,8 +59,8 @@ final class CacheSize {
   }
 
   /** Blocks of the largest batch of longest sequences. */
-  static long usefulBlocks(EngineOptions options, ModelConfig config) {
-    long perSequence = (maxModelLength(options, config) + BLOCK_SIZE - 1L) / BLOCK_SIZE;
+  static long usefulBlocks(EngineOptions options, ModelConfig config, int blockSize) {
+    long perSequence = (maxModelLength(options, config) + blockSize - 1L) / blockSize;
     return perSequence * options.maxSequences();
   }
 

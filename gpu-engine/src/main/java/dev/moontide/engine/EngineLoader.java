@@ -54,18 +54,13 @@ final class EngineLoader {
       LoadedWeights loaded = ModelWeights.load(checkpoint, config, ops, threads);
       DeepseekV3 model =
           new DeepseekV3(
-              config,
-              loaded.weights(),
-              ops,
-              options.maxBatchTokens(),
-              blocks,
-              CacheSize.BLOCK_SIZE);
+              config, loaded.weights(), ops, options.maxBatchTokens(), blocks, backend.blockSize());
       LOG.info(
           "{}: {}, on {}; cache for {} tokens, longest row {} tokens",
           folder,
           loaded.summary(),
           ops.description(),
-          (long) blocks * CacheSize.BLOCK_SIZE,
+          (long) blocks * backend.blockSize(),
           maxModelLength);
       return new LoadedModel(
           model,

@@ -16,6 +16,8 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.checkpoint.Checkpoint;
 import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.DeviceSizes;
+import dev.moontide.cuda.HopperSizes;
+import dev.moontide.cuda.KernelPath;
 import dev.moontide.cuda.MemoryNeeds;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
@@ -27,28 +29,66 @@ import java.util.Locale;
  * How a model divides a GPU's memory: weights, workspace of the largest step, scratch, and the rest
  * latent cache. Made before anything is loaded.
  *
- * @param needs all but the cache
- * @param blockBytes one cache block of {@link CacheSize#BLOCK_SIZE} tokens over all layers
+ * @param path the kernels it runs on
+ * @param reason why on these
+ * @param needs all but the cache's blocks
+ * @param blockSize tokens of a cache block
+ * @param blockBytes one cache block over all layers
  * @param usefulBlocks cache blocks beyond which there is no sequence to fill them
  */
-public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) {
+public record MemoryPlan(
+    KernelPath path,
+    String reason,
+    MemoryNeeds needs,
+    int blockSize,
+    long blockBytes,
+    long usefulBlocks) {
   /** Left to the driver, the kernels and small buffers: this part of a device's memory. */
   private static final int RESERVE_SHARE = 50;
 
-  /** What {@code checkpoint} takes; its headers are read, its weights are not. */
-  static MemoryPlan of(EngineOptions options, ModelConfig config, Checkpoint checkpoint) {
-    DeviceSizes sizes = new DeviceSizes();
-    ModelWeights.load(checkpoint, config, sizes, 1);
-    Workspace.allocate(config, sizes, options.maxBatchTokens());
-    return new MemoryPlan(
-        sizes.needs(),
-        sizes.kvBlockBytes(config.numHiddenLayers(), CacheSize.BLOCK_SIZE, config.attention()),
-        CacheSize.usefulBlocks(options, config));
+  /** What {@code checkpoint} takes on {@code device}; its headers are read, its weights are not. */
+  static MemoryPlan of(
+      EngineOptions options, ModelConfig config, Checkpoint checkpoint, CudaDevice device) {
+    HopperSizes sizes = new HopperSizes();
+    measure(options, config, checkpoint, sizes);
+    KernelPath.Choice choice = KernelPath.choose(device, sizes.refusal());
+    return choice.path() == KernelPath.HOPPER
+        ? of(options, config, choice, sizes)
+        : of(options, config, checkpoint, choice);
   }
 
-  /** The same for the checkpoint that {@code options} name. */
-  public static MemoryPlan of(EngineOptions options) {
-    return of(options, ModelConfig.load(options.model()), Checkpoint.open(options.model()));
+  private static MemoryPlan of(
+      EngineOptions options, ModelConfig config, Checkpoint checkpoint, KernelPath.Choice choice) {
+    DeviceSizes sizes = DeviceSizes.of(choice.path());
+    measure(options, config, checkpoint, sizes);
+    return of(options, config, choice, sizes);
+  }
+
+  private static void measure(
+      EngineOptions options, ModelConfig config, Checkpoint checkpoint, DeviceSizes sizes) {
+    ModelWeights.load(checkpoint, config, sizes, 1);
+    Workspace.allocate(config, sizes, options.maxBatchTokens());
+  }
+
+  private static MemoryPlan of(
+      EngineOptions options, ModelConfig config, KernelPath.Choice choice, DeviceSizes sizes) {
+    int blockSize = sizes.blockSize(CacheSize.BLOCK_SIZE);
+    return new MemoryPlan(
+        choice.path(),
+        choice.reason(),
+        sizes.needs(),
+        blockSize,
+        sizes.kvBlockBytes(config.numHiddenLayers(), blockSize, config.attention()),
+        CacheSize.usefulBlocks(options, config, blockSize));
+  }
+
+  /** What the checkpoint that {@code options} name takes on {@code path}. */
+  static MemoryPlan of(EngineOptions options, KernelPath path) {
+    return of(
+        options,
+        ModelConfig.load(options.model()),
+        Checkpoint.open(options.model()),
+        new KernelPath.Choice(path, "it was asked for"));
   }
 
   /**
@@ -63,7 +103,7 @@ public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) 
     if (options.kvCacheBytes() > 0 && blocks < 1) {
       throw MoontideException.configuration(
           "kv-cache-memory is %,d bytes, and one block of %d tokens takes %,d: give at least that",
-          cache, CacheSize.BLOCK_SIZE, blockBytes);
+          cache, blockSize, blockBytes);
     }
     if (blocks < 1 || needs.total() + blocks * blockBytes > usable) {
       throw MoontideException.configuration(
@@ -79,7 +119,7 @@ public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) 
           size(usable),
           remedy(usable));
     }
-    return (int) Math.min(blocks, Integer.MAX_VALUE / CacheSize.BLOCK_SIZE);
+    return (int) Math.min(blocks, Integer.MAX_VALUE / blockSize);
   }
 
   private static long usable(CudaDevice device) {
@@ -99,13 +139,15 @@ public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) 
    * what it needs, and why there is no more to say.
    */
   public static List<String> report(EngineOptions options) {
-    MemoryPlan plan = of(options);
+    ModelConfig config = ModelConfig.load(options.model());
+    Checkpoint checkpoint = Checkpoint.open(options.model());
     try (CudaDevice device = CudaDevice.open(options.gpu())) {
-      return plan.lines(options, device);
+      return of(options, config, checkpoint, device).lines(options, device);
     } catch (MoontideException e) {
+      MemoryPlan plan = of(options, KernelPath.SIMPLE);
       return List.of(
           "needs %s and latent cache of %s for each %d tokens"
-              .formatted(size(plan.needs.total()), size(plan.blockBytes), CacheSize.BLOCK_SIZE),
+              .formatted(size(plan.needs.total()), size(plan.blockBytes), plan.blockSize),
           String.valueOf(e.getMessage()));
     }
   }
@@ -116,11 +158,13 @@ public record MemoryPlan(MemoryNeeds needs, long blockBytes, long usefulBlocks) 
     return List.of(
         "device: %s, %s, %s of them free"
             .formatted(device.description(), size(device.totalBytes()), size(device.freeBytes())),
+        "kernels: %s (%s)".formatted(path, reason),
         "weights: " + size(needs.weights()),
         "workspace: %s, for steps of %,d tokens"
-            .formatted(size(needs.workspace() + needs.scratch()), options.maxBatchTokens()),
-        "latent cache: %s, %,d tokens"
-            .formatted(size(blocks * blockBytes), blocks * CacheSize.BLOCK_SIZE),
+            .formatted(
+                size(needs.workspace() + needs.scratch() + needs.cacheSpare()),
+                options.maxBatchTokens()),
+        "latent cache: %s, %,d tokens".formatted(size(blocks * blockBytes), blocks * blockSize),
         "left: " + size(usable(device) - needs.total() - blocks * blockBytes));
   }
 

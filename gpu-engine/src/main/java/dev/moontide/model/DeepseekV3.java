@@ -120,8 +120,7 @@ public final class DeepseekV3 implements LanguageModel {
 
   /** {@code x += down(silu(gate(normed)) · up(normed))}. */
   private void swiglu(Mlp mlp, Workspace.Activations activations, int n) {
-    ops.matmul(activations.gateUp(), space.normed(), mlp.gateUp(), n);
-    ops.swiglu(activations.product(), activations.gateUp(), n);
+    ops.gated(activations.product(), activations.gateUp(), space.normed(), mlp.gateUp(), n);
     ops.matmulAdd(space.x(), activations.product(), mlp.down(), n);
   }
 

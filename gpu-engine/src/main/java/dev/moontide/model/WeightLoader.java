@@ -69,7 +69,7 @@ final class WeightLoader {
   private ModelWeights convert(ModelTensors model) {
     Supplier<Weight> embedding = convert(model.embedding(), storage::table);
     Supplier<Weight> lmHead =
-        convert(model.lmHead() == null ? model.embedding() : model.lmHead(), storage::matrix);
+        convert(model.lmHead() == null ? model.embedding() : model.lmHead(), storage::head);
     List<Supplier<LayerWeights>> layers = model.layers().stream().map(this::layer).toList();
     Supplier<Weight> norm = convert(model.norm(), storage::vector);
     conversions.await();
@@ -90,7 +90,7 @@ final class WeightLoader {
   private Supplier<AttentionWeights> attention(ModelTensors.Attention tensors) {
     Supplier<Weight> inputNorm = convert(tensors.inputNorm(), storage::vector);
     Supplier<Weight> queryKeyValueA =
-        convert(List.of(tensors.queryA(), tensors.keyValueA()), storage::matrix);
+        convert(List.of(tensors.queryA(), tensors.keyValueA()), storage::queryKeyValueProjection);
     Supplier<AttentionWeights.@Nullable QueryUp> queryUp = queryUp(tensors.queryUp());
     Supplier<Weight> latentNorm = convert(tensors.latentNorm(), storage::vector);
     Attention shape = config.attention();
@@ -139,7 +139,7 @@ final class WeightLoader {
   }
 
   private Supplier<Mlp> mlp(MlpTensors tensors) {
-    Supplier<Weight> gateUp = convert(List.of(tensors.gate(), tensors.up()), storage::matrix);
+    Supplier<Weight> gateUp = convert(List.of(tensors.gate(), tensors.up()), storage::gateUp);
     Supplier<Weight> down = convert(tensors.down(), storage::matrix);
     return () -> new Mlp(gateUp.get(), down.get());
   }

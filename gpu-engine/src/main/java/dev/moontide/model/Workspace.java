@@ -47,13 +47,10 @@ public record Workspace(
     Tensor last,
     Tensor lastNormed,
     Tensor logits) {
-  /** Logits computed at once take at most this much memory. */
-  private static final long MAX_LOGIT_BYTES = 64L << 20;
-
   /** Of a SwiGLU feed-forward: {@code gate‖up} in float32 and their product. */
   public record Activations(Tensor gateUp, Tensor product) {
     static Activations allocate(Storage storage, int rows, int width) {
-      return new Activations(storage.floats(rows, 2 * width), storage.operand(rows, width));
+      return new Activations(storage.gateUpSpace(rows, width), storage.operand(rows, width));
     }
   }
 
@@ -63,18 +60,19 @@ public record Workspace(
     int hidden = config.hiddenSize();
     int queryRank = config.qLoraRank().orElse(attention.queryColumns());
     int logitRows =
-        (int) Math.max(1, Math.min(maxTokens, MAX_LOGIT_BYTES / (4L * config.vocabSize())));
+        (int) Math.max(1, Math.min(maxTokens, storage.maxLogitBytes() / (4L * config.vocabSize())));
     Tensor normed = storage.operand(maxTokens, hidden);
-    Tensor queryKeyValue = storage.floats(maxTokens, queryRank + attention.cacheColumns());
+    Tensor queryKeyValue =
+        storage.queryKeyValue(maxTokens, hidden, queryRank, attention.cacheColumns());
     boolean hasQueryLatent = config.qLoraRank().isPresent();
     int sharedWidth = config.nSharedExperts() * config.moeIntermediateSize();
     return new Workspace(
         storage.floats(maxTokens, hidden),
         normed,
-        storage.floats(maxTokens, hidden),
+        storage.routerInput(maxTokens, hidden),
         queryKeyValue,
         hasQueryLatent ? storage.operand(maxTokens, queryRank) : normed,
-        hasQueryLatent ? storage.floats(maxTokens, attention.queryColumns()) : queryKeyValue,
+        hasQueryLatent ? storage.queries(maxTokens, attention.queryColumns()) : queryKeyValue,
         storage.operand(maxTokens, attention.outputColumns()),
         hasDenseLayer(config)
             ? Activations.allocate(storage, maxTokens, config.intermediateSize())
@@ -82,7 +80,7 @@ public record Workspace(
         sharedWidth > 0 ? Activations.allocate(storage, maxTokens, sharedWidth) : null,
         storage.routing(maxTokens, config.router()),
         storage.floats(logitRows, hidden),
-        storage.operand(logitRows, hidden),
+        storage.headOperand(logitRows, hidden),
         storage.floats(logitRows, config.vocabSize()));
   }
 

@@ -160,7 +160,7 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
     int firstWanted = firstWanted();
     for (int i = computed; i < computed + tokens; i++) {
       if (i < promptLength) {
-        step.addToken(prompt().get(i), i);
+        step.addPromptToken(prompt().get(i), i);
       } else {
         addEntry(step, i);
       }

@@ -56,6 +56,15 @@ public interface Ops extends Storage {
   void swiglu(Tensor out, Tensor gateUp, int n);
 
   /**
+   * {@code out[t] = silu(W_gate · x[t]) · (W_up · x[t])}, operands; {@code space} is of {@link
+   * Storage#gateUpSpace}.
+   */
+  default void gated(Tensor out, Tensor space, Tensor x, Weight gateUp, int n) {
+    matmul(space, x, gateUp, n);
+    swiglu(out, space, n);
+  }
+
+  /**
    * Writes each token's cache entry: the latent {@code rmsNorm(kv[t, from : from + latentDim])}
    * with {@code gain}, and the rotary embedding of the {@code ropeDim} numbers after it, rounded to
    * {@link #dtype()}.

@@ -21,10 +21,10 @@ import java.util.Arrays;
  * <p>Token {@code t} belongs to sequence {@code sequence[t]} and writes its latent to that
  * sequence's cache entry {@code cacheIndex[t]}. It attends to the entries {@code [0,
  * prefixLength[t])} of its sequence and then, in this order, to {@code ancestors[ancestorStart[t] …
- * ancestorStart[t + 1])}. An ordinary token has {@code cacheIndex = position}, {@code prefixLength
- * = position + 1} and no ancestors. A token of a label trie sees the prompt as its prefix and its
- * path from the root, itself last, as ancestors: siblings share the prompt and do not see each
- * other.
+ * ancestorStart[t + 1])}. A token of the prompt or the output has {@code cacheIndex = position},
+ * {@code prefixLength = position + 1} and no ancestors. A token of a label trie sees the prompt as
+ * its prefix and its path from the root, itself last, as ancestors: siblings share the prompt and
+ * do not see each other.
  *
  * <p>Tokens of one sequence are adjacent and {@code sequence} is non-decreasing.
  */
@@ -41,6 +41,7 @@ public final class Step {
   private final int[] cacheIndex;
   private final int[] prefixLength;
   private final int[] ancestorStart;
+  private final boolean[] prompt;
   private int[] ancestors = new int[64];
   private final int[][] blockTables;
   private final int[] logitTokens;
@@ -57,6 +58,7 @@ public final class Step {
     cacheIndex = new int[maxTokens];
     prefixLength = new int[maxTokens];
     ancestorStart = new int[maxTokens + 1];
+    prompt = new boolean[maxTokens];
     blockTables = new int[maxSequences][];
     logitTokens = new int[maxTokens];
   }
@@ -78,10 +80,16 @@ public final class Step {
     revision++;
   }
 
-  /** Adds an ordinary token of the current sequence. */
+  /** Adds a generated token of the current sequence. */
   public void addToken(int tokenId, int position) {
     append(tokenId, position, position, position + 1);
     ancestorStart[tokens] = ancestorStart[tokens - 1];
+  }
+
+  /** Adds a token of the current sequence's prompt. */
+  public void addPromptToken(int tokenId, int position) {
+    addToken(tokenId, position);
+    prompt[tokens - 1] = true;
   }
 
   /**
@@ -116,6 +124,7 @@ public final class Step {
     sequence[t] = sequences - 1;
     cacheIndex[t] = index;
     prefixLength[t] = prefix;
+    prompt[t] = false;
   }
 
   /** Asks for the logits of the token added last; returns their row. */
@@ -173,6 +182,15 @@ public final class Step {
   /** Leading cache entries token {@code t} sees. */
   public int prefixLength(int t) {
     return prefixLength[t];
+  }
+
+  /**
+   * Whether token {@code t} is of its row's prompt. With its position this is all of a token's role
+   * that may decide how it is computed: a prefix that rows share, or a row that is computed again,
+   * then has the bits it had before.
+   */
+  public boolean isPrompt(int t) {
+    return prompt[t];
   }
 
   /** Where token {@code t}'s ancestors start; they end where those of {@code t + 1} start. */

@@ -41,6 +41,24 @@ public interface Storage extends AutoCloseable {
   /** Loads a vector [1, n] in float32 (norm gains, the router's bias). Thread-safe. */
   Weight vector(MatrixSource source);
 
+  /**
+   * Converts {@code q_a_proj} above {@code kv_a_proj}, whose products go to a tensor of {@link
+   * #queryKeyValue}. Thread-safe.
+   */
+  default Weight queryKeyValueProjection(MatrixSource source) {
+    return matrix(source);
+  }
+
+  /** Converts {@code gate_proj} above {@code up_proj}, for {@link Ops#gated}. Thread-safe. */
+  default Weight gateUp(MatrixSource source) {
+    return matrix(source);
+  }
+
+  /** Converts {@code lm_head}, which multiplies operands of {@link #headOperand}. Thread-safe. */
+  default Weight head(MatrixSource source) {
+    return matrix(source);
+  }
+
   /** Loads a matrix kept and multiplied in float32 (the router's gate). Thread-safe. */
   Weight floatMatrix(MatrixSource source);
 
@@ -60,6 +78,42 @@ public interface Storage extends AutoCloseable {
 
   /** An operand of {@code rows × columns}, which feeds products; freed with these operations. */
   Tensor operand(int rows, int columns);
+
+  // Tensors that one kind of operation alone reads: a backend may keep them as its kernels take
+  // them.
+
+  /**
+   * Products of rows of {@code hidden} columns with {@link #queryKeyValueProjection}: the query's
+   * latent, then a cache entry of {@code entryColumns}.
+   */
+  default Tensor queryKeyValue(int rows, int hidden, int queryColumns, int entryColumns) {
+    return floats(rows, queryColumns + entryColumns);
+  }
+
+  /** Queries, not yet rotated: {@link Ops#latentAttention} alone reads them. */
+  default Tensor queries(int rows, int columns) {
+    return floats(rows, columns);
+  }
+
+  /** What {@link Ops#route} reads. */
+  default Tensor routerInput(int rows, int columns) {
+    return floats(rows, columns);
+  }
+
+  /** Feeds the product with {@link #head}. */
+  default Tensor headOperand(int rows, int columns) {
+    return operand(rows, columns);
+  }
+
+  /** Where {@link Ops#gated} puts what it computes on the way to {@code width} columns. */
+  default Tensor gateUpSpace(int rows, int width) {
+    return floats(rows, 2 * width);
+  }
+
+  /** The most memory that logits computed at once may take. */
+  default long maxLogitBytes() {
+    return 64L << 20;
+  }
 
   /** Room for the routing of {@code rows} tokens. */
   Routing routing(int rows, Router router);

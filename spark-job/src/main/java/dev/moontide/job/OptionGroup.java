@@ -99,7 +99,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one(
                   "probability-tolerance",
                   "P",
-                  "No label's probability is off by more; 0 computes them all. Default: 0.001."),
+                  "No label's probability is off by more: faster with many labels. Default: 0, exact."),
               one(
                   "truth-column",
                   "COLUMN",

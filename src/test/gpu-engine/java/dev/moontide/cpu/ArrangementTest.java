@@ -21,7 +21,7 @@ class ArrangementTest {
 
   @Test
   void everyElementLandsInItsPlaceAndPaddingStays() {
-    for (int rows : new int[] {1, 16, 63, 65, 200}) {
+    for (int rows : new int[] {1, 16, 63, 65, 200, 1100}) {
       for (int columns : new int[] {8, 16, 72, 128, 136}) {
         PageLayout layout = new PageLayout(Arithmetic.WIDENED, rows, columns);
         short[] plain = new short[rows * columns];

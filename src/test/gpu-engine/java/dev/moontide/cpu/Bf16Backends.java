@@ -12,6 +12,7 @@
 package dev.moontide.cpu;
 
 import dev.moontide.tensor.DType;
+import dev.moontide.tensor.Routing;
 import java.util.List;
 
 /** Every way this CPU has to compute with weights in bf16, for tests of other packages. */
@@ -27,5 +28,10 @@ public final class Bf16Backends {
 
   public static CpuOps open(String name, int threads) {
     return CpuOps.create(Arithmetic.valueOf(name), threads);
+  }
+
+  /** The {@code k}-th expert of token {@code t}. */
+  public static int expert(Routing routing, int t, int k) {
+    return ((TokenRouting) routing).experts[t * routing.topK() + k];
   }
 }

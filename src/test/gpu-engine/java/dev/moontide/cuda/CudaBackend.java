@@ -43,7 +43,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public Ops open(int threads) {
-    return CudaOps.create(CudaDevice.open(0), MemoryNeeds.NONE);
+    return CudaOps.create(CudaDevice.open(0), KernelPath.SIMPLE, MemoryNeeds.NONE);
   }
 
   @Override

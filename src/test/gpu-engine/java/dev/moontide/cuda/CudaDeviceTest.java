@@ -46,7 +46,7 @@ class CudaDeviceTest {
   }
 
   private static CudaOps open() {
-    return CudaOps.create(CudaDevice.open(0), MemoryNeeds.NONE);
+    return CudaOps.create(CudaDevice.open(0), KernelPath.SIMPLE, MemoryNeeds.NONE);
   }
 
   private static void assertFails(String message, MoontideException.Category category) {

@@ -61,9 +61,10 @@ public final class Emulation {
               + " "
               + SOURCES.resolve("driver.c")
               + " -ldl -lpthread");
-      Path kernels = kernels();
-      Files.writeString(FOLDER.resolve("emulated.fatbin"), "emulation:" + kernels);
-      Files.writeString(FOLDER.resolve("kernels.list"), "emulated.fatbin\n");
+      Files.writeString(FOLDER.resolve("emulated.fatbin"), "emulation:" + kernels());
+      Files.writeString(FOLDER.resolve("hopper-emulated.fatbin"), "emulation:" + hopperKernels());
+      Files.writeString(
+          FOLDER.resolve("kernels.list"), "emulated.fatbin\nhopper-emulated.fatbin\n");
       configure();
       System.load(driver.toString());
     } catch (IOException e) {
@@ -85,15 +86,29 @@ public final class Emulation {
     }
   }
 
+  private static final String COMPILE =
+      "g++ -std=c++17 -O3 -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Werror"
+          + " -Wno-unknown-pragmas -fPIC -I"
+          + SOURCES
+          + " -I"
+          + KERNELS;
+
+  /** The Hopper kernels' contracts, kept by loops. */
+  private static Path hopperKernels() throws IOException {
+    Path source = SOURCES.resolve("hopper.cc");
+    Path library = FOLDER.resolve("hopper.so");
+    List<Path> inputs = files(KERNELS.resolve("hopper"), "layout.cuh");
+    inputs.add(KERNELS.resolve("device.cuh"));
+    inputs.add(SOURCES.resolve("emulation.h"));
+    inputs.add(source);
+    build(library, inputs, COMPILE + " -shared " + source + " -o " + library);
+    return library;
+  }
+
   private static Path kernels() throws IOException {
     List<Path> headers = files(KERNELS, ".cuh");
     headers.add(SOURCES.resolve("emulation.h"));
-    String compile =
-        "g++ -std=c++17 -O2 -march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Werror"
-            + " -Wno-unknown-pragmas -fPIC -DMOONTIDE_EMULATION -I"
-            + SOURCES
-            + " -I"
-            + KERNELS;
+    String compile = COMPILE + " -DMOONTIDE_EMULATION";
     List<Path> sources = files(KERNELS, ".cu");
     sources.add(SOURCES.resolve("emulation.cc"));
     List<Path> objects = new ArrayList<>();

@@ -11,33 +11,57 @@
  */
 package dev.moontide.device;
 
+import dev.moontide.cuda.ChosenExperts;
 import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.CudaOps;
 import dev.moontide.cuda.DeviceSizes;
+import dev.moontide.cuda.HopperSizes;
+import dev.moontide.cuda.KernelPath;
 import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
 import dev.moontide.model.Workspace;
+import dev.moontide.tensor.Ops;
+import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Step;
+import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.Locale;
 
 /**
  * Steps of Kimi-K2's own layer dimensions (1 dense and 3 MoE layers, 384 experts) with random FP8
  * weights: loading, prefill and decode, and what of a step is the host's. Arguments: the largest
- * step in tokens, then any of {@code prefill=TOKENS} and {@code decode=SEQUENCES x CONTEXT}.
+ * step in tokens, then any of {@code prefill=PROMPTS x TOKENS} and {@code decode=SEQUENCES x
+ * CONTEXT}.
  */
 public final class DeviceTimings {
   private static final int LAYERS = 4;
-  private static final int BLOCK = 16;
-  private static final int REPEATS = 5;
+  private static final int REPEATS = 15;
+  private static final int PREFILLS = 9;
+
+  /** The first runs of a shape load kernels, record its graph and have the host's code compiled. */
+  private static final int WARM_UP = 10;
+
+  /** Tokens that fill the cache, several times the L2, from which all contexts are made. */
+  private static final int FILLED = 128 << 10;
+
+  /** The same where filling takes long and attention is far from the memory's rate anyway. */
+  private static final int FILLED_SIMPLE = 8 << 10;
 
   private final DeepseekV3 model;
+
+  /** Where a layer's choice of experts is kept until the next layer's. */
+  private final Routing routing;
+
   private final Step step;
   private final int maxTokens;
 
-  private DeviceTimings(DeepseekV3 model, int maxTokens) {
+  private final int filled;
+
+  private DeviceTimings(DeepseekV3 model, Routing routing, int maxTokens, int filled) {
     this.model = model;
+    this.filled = filled;
+    this.routing = routing;
     this.maxTokens = maxTokens;
     step = new Step(maxTokens, maxTokens);
   }
@@ -45,31 +69,43 @@ public final class DeviceTimings {
   public static void main(String[] arguments) throws Exception {
     int maxTokens = Integer.parseInt(arguments[0]);
     ModelConfig config = RandomModel.config(LAYERS);
-    DeviceSizes sizes = new DeviceSizes();
-    RandomModel.load(config, sizes, 1);
-    Workspace.allocate(config, sizes, maxTokens);
     CudaDevice device = CudaDevice.open(0);
+    HopperSizes hopper = new HopperSizes();
+    measure(config, maxTokens, hopper);
+    KernelPath.Choice choice = KernelPath.choose(device, hopper.refusal());
+    DeviceSizes sizes = DeviceSizes.of(choice.path());
+    measure(config, maxTokens, sizes);
+    int block = sizes.blockSize(16);
+    print("kernels: %s (%s)", choice.path(), choice.reason());
     print("%s, %,d bytes free; needs %s", device.description(), device.freeBytes(), sizes.needs());
-    long blockBytes = sizes.kvBlockBytes(LAYERS, BLOCK, config.attention());
+    long blockBytes = sizes.kvBlockBytes(LAYERS, block, config.attention());
     long left = device.freeBytes() - sizes.needs().total() - (1L << 30);
     int blocks = (int) Math.min(left / blockBytes, 1 << 20);
-    try (CudaOps ops = CudaOps.create(device, sizes.needs())) {
+    try (CudaOps ops = CudaOps.create(device, choice.path(), sizes.needs())) {
       long start = System.nanoTime();
       ModelWeights weights =
           RandomModel.load(config, ops, Runtime.getRuntime().availableProcessors());
-      DeepseekV3 model = new DeepseekV3(config, weights, ops, maxTokens, blocks, BLOCK);
+      Routing[] routing = new Routing[1];
+      DeepseekV3 model =
+          new DeepseekV3(config, weights, noting(ops, routing), maxTokens, blocks, block);
       double seconds = (System.nanoTime() - start) / 1e9;
       print(
           "loaded %.1f GB in %.1f s (%.1f GB/s); cache of %,d tokens",
           ops.used().weights() / 1e9,
           seconds,
           ops.used().weights() / seconds / 1e9,
-          (long) blocks * BLOCK);
-      DeviceTimings timings = new DeviceTimings(model, maxTokens);
+          (long) blocks * block);
+      DeviceTimings timings =
+          new DeviceTimings(
+              model,
+              routing[0],
+              maxTokens,
+              choice.path() == KernelPath.HOPPER ? FILLED : FILLED_SIMPLE);
+      timings.fill();
       for (String what : Arrays.asList(arguments).subList(1, arguments.length)) {
         String[] parts = what.split("[=x]", -1);
         if (parts[0].equals("prefill")) {
-          timings.prefill(Integer.parseInt(parts[1]));
+          timings.prefill(Integer.parseInt(parts[1]), Integer.parseInt(parts[2]));
         } else {
           timings.decode(Integer.parseInt(parts[1]), Integer.parseInt(parts[2]));
         }
@@ -77,48 +113,94 @@ public final class DeviceTimings {
     }
   }
 
+  /** The same operations, which note the room for routing that they make. */
+  private static Ops noting(Ops ops, Routing[] routing) {
+    return (Ops)
+        Proxy.newProxyInstance(
+            Ops.class.getClassLoader(),
+            new Class<?>[] {Ops.class},
+            (proxy, method, arguments) -> {
+              Object result = method.invoke(ops, arguments);
+              if (result instanceof Routing made) {
+                routing[0] = made;
+              }
+              return result;
+            });
+  }
+
+  private static void measure(ModelConfig config, int maxTokens, DeviceSizes sizes)
+      throws Exception {
+    RandomModel.load(config, sizes, 1);
+    Workspace.allocate(config, sizes, maxTokens);
+  }
+
   private static void print(String format, Object... values) {
     System.out.println(String.format(Locale.ROOT, format, values));
   }
 
-  /** One prompt of {@code tokens}, in steps of at most the largest. */
-  private void prefill(int tokens) {
-    int[] table = table(0, tokens);
-    double[] seconds = new double[2];
-    for (int run = 0; run < seconds.length; run++) {
+  /** Fills the cache that contexts are made of. */
+  private void fill() {
+    int length = 1024;
+    for (int prompt = 0; prompt < filled / length; prompt++) {
+      step.clear();
+      step.beginSequence(table(prompt * length / model.blockSize(), length));
+      for (int p = 0; p < length; p++) {
+        step.addPromptToken((p * 977 + prompt * 131) % 160_000, p);
+      }
+      model.forward(step);
+    }
+  }
+
+  /** Prompts of {@code tokens} each, in steps of at most the largest; the logits of their ends. */
+  private void prefill(int prompts, int tokens) {
+    int perPrompt = (tokens + model.blockSize() - 1) / model.blockSize();
+    double[] seconds = new double[PREFILLS];
+    for (int run = -2; run < PREFILLS; run++) {
       long start = System.nanoTime();
-      for (int first = 0; first < tokens; first += maxTokens) {
-        step.clear();
-        step.beginSequence(table);
-        for (int p = first; p < Math.min(tokens, first + maxTokens); p++) {
-          step.addToken(p * 31 % 160_000, p);
+      step.clear();
+      for (int prompt = 0; prompt < prompts; prompt++) {
+        int[] table = table(prompt * perPrompt, tokens);
+        for (int p = 0; p < tokens; p++) {
+          if (step.tokens() == maxTokens) {
+            model.forward(step);
+            step.clear();
+          }
+          if (p == 0 || step.tokens() == 0) {
+            step.beginSequence(table);
+          }
+          step.addPromptToken((p * 31 + prompt * 7) % 160_000, p);
         }
         step.requestLogits();
-        model.forward(step);
       }
+      model.forward(step);
       finish();
-      seconds[run] = (System.nanoTime() - start) / 1e9;
+      if (run >= 0) {
+        seconds[run] = (System.nanoTime() - start) / 1e9;
+      }
     }
-    double best = Math.min(seconds[0], seconds[1]);
-    print("prefill %6d tokens: %8.1f ms, %,9.0f tokens/s", tokens, best * 1e3, tokens / best);
+    Arrays.sort(seconds);
+    double median = seconds[PREFILLS / 2];
+    print(
+        "prefill %3d prompts of %6d: %8.1f ms (%.1f to %.1f), %,9.0f tokens/s",
+        prompts,
+        tokens,
+        median * 1e3,
+        seconds[0] * 1e3,
+        seconds[PREFILLS - 1] * 1e3,
+        prompts * tokens / median);
   }
 
   /** A step of one token of each of {@code sequences}, after {@code context} others. */
   private void decode(int sequences, int context) {
-    int perSequence = (context + BLOCK) / BLOCK;
-    if ((long) perSequence * sequences > model.cacheBlocks() || sequences > maxTokens) {
-      print("decode %5d sequences at %5d: the cache is too small", sequences, context);
-      return;
-    }
+    int perSequence = (context + model.blockSize()) / model.blockSize();
     double[] seconds = new double[REPEATS];
     double[] host = new double[REPEATS];
-    // The first runs load kernels and record the graph.
-    for (int run = -2; run < REPEATS; run++) {
+    for (int run = -WARM_UP; run < REPEATS; run++) {
       long start = System.nanoTime();
       step.clear();
       for (int s = 0; s < sequences; s++) {
         step.beginSequence(table(s * perSequence, context + 1));
-        step.addToken((s * 131 + run) % 1000 + 5, context);
+        step.addToken((s * 131 + (run + WARM_UP) * 7919) % 160_000, context);
         step.requestLogits();
       }
       model.forward(step);
@@ -133,8 +215,13 @@ public final class DeviceTimings {
     Arrays.sort(host);
     double median = seconds[REPEATS / 2];
     print(
-        "decode %5d sequences at %5d: %8.2f ms, %,9.0f tokens/s, host %.2f ms",
-        sequences, context, median * 1e3, sequences / median, host[REPEATS / 2] * 1e3);
+        "decode %5d sequences at %5d: %8.2f ms, %,9.0f tokens/s, host %.2f ms, %d experts",
+        sequences,
+        context,
+        median * 1e3,
+        sequences / median,
+        host[REPEATS / 2] * 1e3,
+        ChosenExperts.distinct(routing, sequences));
   }
 
   /** Logits of the rows asked for, and their maxima: what waits for the device. */
@@ -147,8 +234,9 @@ public final class DeviceTimings {
   }
 
   private int[] table(int first, int tokens) {
-    int[] table = new int[(tokens + BLOCK - 1) / BLOCK];
-    Arrays.setAll(table, i -> (first + i) % model.cacheBlocks());
+    int[] table = new int[(tokens + model.blockSize() - 1) / model.blockSize()];
+    int blocks = filled / model.blockSize();
+    Arrays.setAll(table, i -> (first + i) % blocks);
     return table;
   }
 }

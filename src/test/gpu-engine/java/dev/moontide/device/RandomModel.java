@@ -84,14 +84,33 @@ final class RandomModel {
     }
   }
 
-  /** Small random numbers, or ones for a gain. */
+  /** Small random numbers in bf16, or about ones for a gain. */
   private record Numbers(String name, int rows, int columns, float scale, float mean)
       implements MatrixSource {
     @Override
+    public Encoding encoding() {
+      return new Encoding.Bf16();
+    }
+
+    @Override
+    public void copy(int first, int count, ByteBuffer target) {
+      for (int i = 0; i < count * columns; i++) {
+        target.putShort((short) (Float.floatToIntBits(number(first * columns + i)) >>> 16));
+      }
+    }
+
+    private float number(int i) {
+      int bits = i * 0x9E3779B9 + name.hashCode();
+      bits = (bits ^ (bits >>> 16)) * 0x85EBCA6B;
+      bits = (bits ^ (bits >>> 13)) * 0xC2B2AE35;
+      bits ^= bits >>> 16;
+      return Float.intBitsToFloat(Float.floatToIntBits(mean + scale * bits / 0x1p31f) & 0xffff0000);
+    }
+
+    @Override
     public void read(int first, int count, float[] out, int offset) {
       for (int i = 0; i < count * columns; i++) {
-        int bits = Integer.rotateLeft((first * columns + i) * 0x9E3779B9, 13) * 0x85EBCA6B;
-        out[offset + i] = mean + scale * bits / 0x1p31f;
+        out[offset + i] = number(first * columns + i);
       }
     }
   }
@@ -133,7 +152,7 @@ final class RandomModel {
       var table = new Numbers("table", config.vocabSize(), hidden, 1, 0);
       var head = new Numbers("head", config.vocabSize(), hidden, 0.02f, 0);
       var embedding = pool.submit(() -> storage.table(table));
-      var lmHead = pool.submit(() -> storage.matrix(head));
+      var lmHead = pool.submit(() -> storage.head(head));
       List<LayerWeights> loaded = new ArrayList<>();
       for (Future<LayerWeights> layer : layers) {
         loaded.add(layer.get());
@@ -158,7 +177,7 @@ final class RandomModel {
     AttentionWeights attention =
         new AttentionWeights(
             storage.vector(gain(name + "input", hidden)),
-            storage.matrix(
+            storage.queryKeyValueProjection(
                 MatrixSource.stack(
                     name + "a",
                     List.of(
@@ -202,7 +221,7 @@ final class RandomModel {
 
   private static Mlp mlp(String name, int width, int hidden, Storage storage) {
     return new Mlp(
-        storage.matrix(gateUp(name, width, hidden)),
+        storage.gateUp(gateUp(name, width, hidden)),
         storage.matrix(new Fp8(name + "down", hidden, width)));
   }
 }

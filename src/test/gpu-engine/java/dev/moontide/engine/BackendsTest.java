@@ -20,6 +20,7 @@ import dev.moontide.api.EngineOptions.Backend;
 import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.api.MoontideException;
 import dev.moontide.checkpoint.Checkpoint;
+import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.CudaOps;
 import dev.moontide.cuda.Emulation;
 import dev.moontide.model.Golden;
@@ -95,7 +96,10 @@ class BackendsTest {
     EngineOptions options = options(model, Backend.CUDA);
     ModelConfig config = ModelConfig.load(options.model());
     Checkpoint checkpoint = Checkpoint.open(options.model());
-    MemoryPlan plan = MemoryPlan.of(options, config, checkpoint);
+    MemoryPlan plan;
+    try (CudaDevice device = CudaDevice.open(0)) {
+      plan = MemoryPlan.of(options, config, checkpoint, device);
+    }
     try (CudaOps ops = (CudaOps) Backends.open(options, config, checkpoint, 1).ops()) {
       ModelWeights.load(checkpoint, config, ops, 2);
       Workspace.allocate(config, ops, options.maxBatchTokens());

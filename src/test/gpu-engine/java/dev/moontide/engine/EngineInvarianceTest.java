@@ -26,6 +26,7 @@ import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
 import dev.moontide.cpu.CpuOps;
 import dev.moontide.cuda.Emulation;
+import dev.moontide.cuda.KernelPath;
 import dev.moontide.model.Golden;
 import dev.moontide.model.ModelConfig;
 import java.util.ArrayList;
@@ -48,12 +49,34 @@ class EngineInvarianceTest {
   /** Objective, temperature and beginning recur every 20 rows: one of each combination. */
   private static final int ROWS = 20;
 
-  /** Blocks of the longest row: 37 shared tokens, 30 of its own and 40 new or tried ones. */
-  private static final int LONGEST_ROW = 7;
+  /** Blocks of the longest row: 74 shared tokens, 30 of its own and 40 new or tried ones. */
+  private static final int LONGEST_ROW = 5;
+
+  /** Tokens that half of the rows begin with: two blocks and a piece. */
+  private static final int BEGINNING = 74;
+
+  /** Tokens that every output has. */
+  private static final int OUTPUT = 24;
+
+  /** The same on a path with blocks of 64 tokens: 4 of the longest row. */
+  private static final int LONGEST_HOPPER_ROW = 4;
+
+  private static final int HOPPER_BEGINNING = 100;
+  private static final int HOPPER_OUTPUT = 70;
 
   /** How an engine computes the rows; none of it may show in an answer. */
   private record Batch(
-      int maxTokens, int maxSequences, int cacheBlocks, int threads, boolean sharesPrefixes) {
+      int maxTokens,
+      int maxSequences,
+      int cacheBlocks,
+      int threads,
+      boolean sharesPrefixes,
+      int longestRow) {
+    /** Whether some row must make room for another. */
+    boolean preempts() {
+      return cacheBlocks < 2 * longestRow && maxSequences > 1;
+    }
+
     EngineOptions options(String model, Backend backend, Precision precision, long blockBytes) {
       return new EngineOptions(
           Golden.folder(model),
@@ -68,12 +91,13 @@ class EngineInvarianceTest {
     }
   }
 
-  private static final List<Batch> BATCHES =
-      List.of(
-          new Batch(2048, 256, ROWS * LONGEST_ROW, 2, true),
-          new Batch(16, 7, ROWS * LONGEST_ROW, 2, true),
-          new Batch(61, 64, ROWS * LONGEST_ROW, 3, false),
-          new Batch(333, 64, LONGEST_ROW + 1, 1, true));
+  private static List<Batch> batches(int longestRow) {
+    return List.of(
+        new Batch(2048, 256, ROWS * longestRow, 2, true, longestRow),
+        new Batch(16, 7, ROWS * longestRow, 2, true, longestRow),
+        new Batch(61, 64, ROWS * longestRow, 3, false, longestRow),
+        new Batch(333, 64, longestRow + 1, 1, true, longestRow));
+  }
 
   /** Bytes of one block of the latent cache. */
   private static long blockBytes(String model, Precision precision) {
@@ -84,9 +108,9 @@ class EngineInvarianceTest {
   }
 
   /** Generations, scores and label sets, half of them sharing a long beginning. */
-  private static List<GenerationRequest> requests(int vocabulary) {
+  private static List<GenerationRequest> requests(int vocabulary, int beginning, int output) {
     Random random = new Random(11);
-    int[] shared = random.ints(37, 0, vocabulary).toArray();
+    int[] shared = random.ints(beginning, 0, vocabulary).toArray();
     ChoiceSet choices = choices(random, vocabulary);
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < ROWS; i++) {
@@ -99,7 +123,7 @@ class EngineInvarianceTest {
       }
       SamplingParameters parameters =
           SamplingParameters.builder()
-              .maxTokens(24 + random.nextInt(17))
+              .maxTokens(output + random.nextInt(17))
               .temperature(i % 4 == 0 ? 0 : 0.9)
               .topP(0.95)
               .seed(5)
@@ -151,10 +175,7 @@ class EngineInvarianceTest {
       }
       EngineStatistics statistics = engine.statistics();
       assertEquals(batch.sharesPrefixes, statistics.cachedTokens() > 0, batch.toString());
-      assertEquals(
-          batch.cacheBlocks < 2 * LONGEST_ROW && batch.maxSequences > 1,
-          statistics.preemptions() > 0,
-          batch.toString());
+      assertEquals(batch.preempts(), statistics.preemptions() > 0, batch.toString());
     }
     assertEquals(requests.size(), outcomes.size());
     return outcomes;
@@ -169,22 +190,43 @@ class EngineInvarianceTest {
   })
   void sameBitsAloneAndInAnyBatch(String model, Precision precision, int vocabulary) {
     assertSameBits(
-        model, Backend.CPU, precision, blockBytes(model, precision), requests(vocabulary), BATCHES);
+        model,
+        Backend.CPU,
+        precision,
+        blockBytes(model, precision),
+        requests(vocabulary, BEGINNING, OUTPUT),
+        batches(LONGEST_ROW));
   }
 
   /** Fewer requests in fewer batches: on the emulated device they take longer. */
   @ParameterizedTest
-  @CsvSource({"micro-grouped, 512", "micro-int4, 512", "micro-k2dims-fp8, 300"})
-  void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary) {
+  @CsvSource({
+    "micro-grouped, 512, simple",
+    "micro-int4, 512, simple",
+    "micro-k2dims-fp8, 300, simple",
+    "micro-k2dims-fp8, 300, hopper"
+  })
+  void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary, String path) {
     Emulation.start();
+    boolean isHopper = path.equals("hopper");
+    List<Batch> batches = isHopper ? batches(LONGEST_HOPPER_ROW) : batches(LONGEST_ROW);
     EngineOptions options = EngineOptions.of(Golden.folder(model));
-    assertSameBits(
-        model,
-        Backend.CUDA,
-        Precision.AUTO,
-        MemoryPlan.of(options).blockBytes(),
-        requests(vocabulary).subList(0, ROWS / 2),
-        List.of(BATCHES.get(1), BATCHES.get(3)));
+    MemoryPlan plan = MemoryPlan.of(options, isHopper ? KernelPath.HOPPER : KernelPath.SIMPLE);
+    System.setProperty("moontide.cuda.path", path);
+    try {
+      assertSameBits(
+          model,
+          Backend.CUDA,
+          Precision.AUTO,
+          plan.blockBytes(),
+          (isHopper
+                  ? requests(vocabulary, HOPPER_BEGINNING, HOPPER_OUTPUT)
+                  : requests(vocabulary, BEGINNING, OUTPUT))
+              .subList(0, ROWS / 2),
+          List.of(batches.get(1), batches.get(3)));
+    } finally {
+      System.clearProperty("moontide.cuda.path");
+    }
   }
 
   private static void assertSameBits(
@@ -194,7 +236,8 @@ class EngineInvarianceTest {
       long blockBytes,
       List<GenerationRequest> requests,
       List<Batch> batches) {
-    Batch one = new Batch(512, 1, LONGEST_ROW, 1, false);
+    int longestRow = batches.get(0).longestRow;
+    Batch one = new Batch(512, 1, longestRow, 1, false, longestRow);
     Map<Long, Outcome> alone =
         run(one.options(model, backend, precision, blockBytes), one, requests);
     Random random = new Random(3);

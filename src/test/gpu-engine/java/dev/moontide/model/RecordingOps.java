@@ -101,7 +101,13 @@ final class RecordingOps {
             load("gateUp", (List<MatrixSource>) arguments[0]),
             load("down", (List<MatrixSource>) arguments[1]));
       }
-      case "matrix", "table", "vector", "floatMatrix" -> {
+      case "matrix",
+          "table",
+          "vector",
+          "floatMatrix",
+          "queryKeyValueProjection",
+          "gateUp",
+          "head" -> {
         return load(how, (MatrixSource) arguments[0]);
       }
       case "latentProjection" -> {

@@ -88,7 +88,7 @@ class WeightLoaderTest {
     ModelWeights weights = load(fixture("micro-grouped"), recording).weights();
     assertLoaded(weights.embedding(), "table", "model.embed_tokens.weight", 512, 64);
     assertLoaded(weights.norm(), "vector", "model.norm.weight", 1, 64);
-    assertLoaded(weights.lmHead(), "matrix", "lm_head.weight", 512, 64);
+    assertLoaded(weights.lmHead(), "head", "lm_head.weight", 512, 64);
 
     String layer = "model.layers.1.";
     LayerWeights dense = weights.layers().get(1);
@@ -97,7 +97,7 @@ class WeightLoaderTest {
     assertLoaded(attention.inputNorm(), "vector", layer + "input_layernorm.weight", 1, 64);
     assertLoaded(
         attention.queryKeyValueA(),
-        "matrix",
+        "queryKeyValueProjection",
         self + "q_a_proj.weight above " + self + "kv_a_proj_with_mqa.weight",
         40 + 40,
         64);
@@ -110,7 +110,7 @@ class WeightLoaderTest {
     Dense mlp = assertInstanceOf(Dense.class, dense.feedForward());
     assertLoaded(mlp.norm(), "vector", layer + "post_attention_layernorm.weight", 1, 64);
     String gate = layer + "mlp.gate_proj.weight above " + layer + "mlp.up_proj.weight";
-    assertLoaded(mlp.mlp().gateUp(), "matrix", gate, 320, 64);
+    assertLoaded(mlp.mlp().gateUp(), "gateUp", gate, 320, 64);
     assertLoaded(mlp.mlp().down(), "matrix", layer + "mlp.down_proj.weight", 64, 160);
 
     MixtureOfExperts moe =
@@ -168,12 +168,12 @@ class WeightLoaderTest {
         "\"n_shared_experts\": 1",
         "\"n_shared_experts\": null");
     ModelWeights weights = load(folder, recording).weights();
-    assertLoaded(weights.lmHead(), "matrix", "model.embed_tokens.weight", 512, 64);
+    assertLoaded(weights.lmHead(), "head", "model.embed_tokens.weight", 512, 64);
     AttentionWeights attention = weights.layers().get(0).attention();
     assertNull(attention.queryUp());
     assertLoaded(
         attention.queryKeyValueA(),
-        "matrix",
+        "queryKeyValueProjection",
         "model.layers.0.self_attn.q_proj.weight above"
             + " model.layers.0.self_attn.kv_a_proj_with_mqa.weight",
         96 + 40,

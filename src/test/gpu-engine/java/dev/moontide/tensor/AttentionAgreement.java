@@ -45,7 +45,9 @@ public abstract class AttentionAgreement {
         new Shape(SMALL, 20),
         new Shape(new Attention(8, 130, 64, 33, 130, 0.07f, 1e-6f), 16),
         new Shape(new Attention(8, 16, 8, 16, 64, 0.2f, 1e-6f), 64),
-        new Shape(new Attention(70, 8, 4, 3, 48, 0.3f, 1e-6f), 32));
+        new Shape(new Attention(70, 8, 4, 3, 48, 0.3f, 1e-6f), 32),
+        new Shape(new Attention(1, 128, 64, 128, 512, 0.01f, 1e-6f), 16),
+        new Shape(new Attention(1, 8, 6, 3, 520, 0.2f, 1e-6f), 48));
   }
 
   /** A prompt in one step, then two sequences in one step, the first of them going on. */

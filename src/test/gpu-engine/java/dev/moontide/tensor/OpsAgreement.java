@@ -94,6 +94,29 @@ public abstract class OpsAgreement {
     }
   }
 
+  /** Sums too long for one call of a library that takes them in slices, by every odd remainder. */
+  @ParameterizedTest
+  @MethodSource("backends")
+  void productsOverManyInputs(Backend backend) {
+    int n = 5;
+    for (int inputs : new int[] {512, 513, 1040, 2048, 7168}) {
+      for (int outputs : new int[] {8, 24, 97}) {
+        MatrixSource x = new RandomMatrix("x", n, inputs, 1);
+        MatrixSource w = new RandomMatrix("w", outputs, inputs, 1);
+        compare(
+            "%d x %d".formatted(outputs, inputs),
+            backend,
+            n,
+            1e-4,
+            ops -> {
+              Tensor out = ops.floats(n, outputs);
+              ops.matmul(out, Cells.operand(ops, x, upTo(n)), ops.matrix(w), n);
+              return out;
+            });
+      }
+    }
+  }
+
   /** Several panels, the last of them narrower, and several blocks of rows. */
   @ParameterizedTest
   @MethodSource("backends")

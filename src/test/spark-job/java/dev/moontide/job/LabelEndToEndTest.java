@@ -104,8 +104,6 @@ class LabelEndToEndTest extends EndToEnd {
       int sum = rows.stream().mapToInt(row -> row.<Integer>getAs(count)).sum();
       assertEquals(sum, summary.get(count).asInt(), count);
     }
-    // The instructions that all 300 share are computed once, in whole blocks of the cache.
-    assertTrue(summary.get("cached_tokens").asInt() > 0);
     assertTrue(summary.get("tokens_per_second").asDouble() > 0);
     for (String phase : List.of("start", "read", "compute")) {
       assertTrue(summary.get("seconds").get(phase).asDouble() >= 0, phase);

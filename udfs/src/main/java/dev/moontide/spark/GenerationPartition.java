@@ -43,6 +43,7 @@ record GenerationPartition(
       return rows; // spares an empty partition the engine
     }
     TaskContext task = TaskContext.get();
+    task.addTaskFailureListener(new LostDevice());
     Inference inference = source.open(options, inputSchema);
     BufferAllocator allocator =
         ArrowUtils.rootAllocator()

@@ -30,10 +30,9 @@ final class OptionReader {
    * Far below what anyone reads out of a probability, and most of a large set need not be evaluated
    * for it.
    */
-  private static final double DEFAULT_PROBABILITY_TOLERANCE = 1e-3;
-
   private static final List<String> PROMPT_SOURCES =
       List.of("prompt", "text-column", "messages-column", "ids-column");
+
   private static final List<String> FIXED_CHOICES =
       List.of("labels", "choices", "labels-file", "choices-file");
 
@@ -165,8 +164,7 @@ final class OptionReader {
           default ->
               new ChoiceOptions.Source.Fixed(LabelFile.read(given, options.string(given, "")));
         };
-    return new ChoiceOptions(
-        source, options.number("probability-tolerance", DEFAULT_PROBABILITY_TOLERANCE));
+    return new ChoiceOptions(source, options.number("probability-tolerance", 0));
   }
 
   private @Nullable String onlyOneOf(List<String> names) {

@@ -51,8 +51,8 @@ import java.util.function.Consumer;
  * @param sequences numbers of sequences to decode together
  */
 public record Benchmark(int prompts, int promptTokens, int newTokens, List<Integer> sequences) {
-  private static final int WARM_UP_PROMPTS = 16;
-  private static final int WARM_UP_TOKENS = 8;
+  private static final int WARM_UP_PROMPTS = 64;
+  private static final int WARM_UP_TOKENS = 16;
   private static final long WARM_UP_SEED = 1;
   private static final long SEED = 2;
 

@@ -1,0 +1,31 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cuda;
+
+import dev.moontide.tensor.Experts;
+
+/**
+ * A layer's routed experts as tiles, one after the other; layouts are one expert's.
+ *
+ * @param gateUp interleaved
+ */
+record TileExperts(int count, TileWeight gateUp, TileWeight down) implements Experts {
+  @Override
+  public int intermediate() {
+    return down.columns();
+  }
+
+  @Override
+  public long bytes() {
+    return gateUp.bytes() + down.bytes();
+  }
+}

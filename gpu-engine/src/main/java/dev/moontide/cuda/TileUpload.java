@@ -1,0 +1,236 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cuda;
+
+import dev.moontide.api.MoontideException;
+import dev.moontide.tensor.Encoding;
+import dev.moontide.tensor.MatrixSource;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.function.LongConsumer;
+
+/**
+ * Brings matrices to the device as tiles: their rows as they are stored through the staging
+ * buffers, from where a kernel puts them into place. Safe for concurrent use by threads bound to
+ * the device.
+ */
+final class TileUpload implements Owned.Resource {
+  private static final int THREADS = 256;
+
+  private final CudaDevice device;
+  private final Arena arena;
+  private final Staging staging;
+  private final Launcher launcher;
+  private final Kernel fp8;
+  private final Kernel bf16;
+
+  TileUpload(CudaDevice device, Arena arena, Staging staging, Kernels kernels) {
+    this.device = device;
+    this.arena = arena;
+    this.staging = staging;
+    launcher = new Launcher(staging.stream);
+    fp8 = kernels.kernel("retile_fp8", THREADS);
+    bf16 = kernels.kernel("retile_bf16", THREADS);
+  }
+
+  /**
+   * Brings {@code sources}, each laid out as {@code layout}, one after the other.
+   *
+   * @param splits of the weight
+   */
+  TileWeight upload(List<MatrixSource> sources, TileLayout layout, int splits) {
+    Memory values = arena.allocate(sources.size() * layout.valueBytes());
+    Memory scales =
+        layout.scaleBytes() == 0
+            ? new Memory(values.buffer(), 0, 0)
+            : arena.allocate(sources.size() * layout.scaleBytes());
+    for (int i = 0; i < sources.size(); i++) {
+      MatrixSource source = sources.get(i);
+      long to = values.address() + i * layout.valueBytes();
+      long scalesTo = scales.address() + i * layout.scaleBytes();
+      for (int p = 0; p < layout.parts().size(); p++) {
+        TileLayout.Part part = layout.parts().get(p);
+        MatrixSource from = layout.form() == WeightForm.FP8 ? source.parts().get(p) : source;
+        check(from, part.rows(), layout.columns());
+        if (layout.form() == WeightForm.FP8) {
+          fp8(from, layout, part, to, scalesTo);
+        } else {
+          pieces(
+              from,
+              layout.columns() * Short.BYTES,
+              Tiles.ROWS,
+              bf16(from),
+              (first, count, at) -> bf16(at, 1, layout, part, to, first, count));
+        }
+      }
+    }
+    return new TileWeight(layout, splits, values, scales);
+  }
+
+  private static void check(MatrixSource source, int rows, int columns) {
+    if (source.rows() != rows || source.columns() != columns) {
+      throw MoontideException.checkpoint(
+          "%s is [%d, %d], expected [%d, %d]",
+          source.name(), source.rows(), source.columns(), rows, columns);
+    }
+  }
+
+  /** Writes rows {@code [first, first + count)} as a piece. */
+  private interface Fill {
+    void rows(int first, int count, ByteBuffer target);
+  }
+
+  /** Puts a piece into place, given where it lies on the device. */
+  private interface Place {
+    void rows(int first, int count, long at);
+  }
+
+  private void pieces(MatrixSource source, int rowBytes, int multiple, Fill fill, Place place) {
+    int most = Staging.BUFFER_BYTES / rowBytes / multiple * multiple;
+    if (most == 0) {
+      throw MoontideException.checkpoint(
+          "%s has rows of %,d bytes, and the Hopper kernels load rows of at most %,d:"
+              + " set -D%s=simple",
+          source.name(), rowBytes, Staging.BUFFER_BYTES / multiple, KernelPath.PROPERTY);
+    }
+    for (int first = 0; first < source.rows(); first += most) {
+      int from = first;
+      int count = Math.min(most, source.rows() - first);
+      staging.convert(
+          device,
+          target -> fill.rows(from, count, target),
+          (LongConsumer) at -> place.rows(from, count, at));
+    }
+  }
+
+  // ---- FP8 -----------------------------------------------------------------------------------
+
+  /** A piece is its rows, then its scales. */
+  private void fp8(
+      MatrixSource source, TileLayout layout, TileLayout.Part part, long to, long scalesTo) {
+    int columns = layout.columns();
+    int kBlocks = layout.kBlocks();
+    float[] row = new float[kBlocks];
+    // A row of scales for 128 rows takes no more than 32 bytes a row and 128 columns.
+    pieces(
+        source,
+        columns + Float.BYTES * kBlocks,
+        Tiles.ROWS,
+        (first, count, target) -> {
+          source.copy(first, count, target);
+          target.position((int) Arena.rounded((long) count * columns));
+          for (int r = 0; r < Tiles.ceil(count, Tiles.ROWS); r++) {
+            source.readScales(first / Tiles.ROWS + r, row);
+            for (float scale : row) {
+              target.putFloat(scale);
+            }
+          }
+        },
+        (first, count, at) ->
+            launcher
+                .parameters(fp8)
+                .pointer(at)
+                .pointer(at + Arena.rounded((long) count * columns))
+                .integer(count)
+                .integer(columns)
+                .pointer(to)
+                .pointer(scalesTo)
+                .integer(kBlocks)
+                .integer(part.first() + first / Tiles.ROWS * part.step())
+                .integer(part.step())
+                .grid(kBlocks, tiles(part, first, count), 1));
+  }
+
+  /** Row tiles a piece fills: the last one's, up to the part's end. */
+  private static int tiles(TileLayout.Part part, int first, int count) {
+    return first + count == part.rows() ? part.tiles() - first / Tiles.ROWS : count / Tiles.ROWS;
+  }
+
+  // ---- bf16 ----------------------------------------------------------------------------------
+
+  private static Fill bf16(MatrixSource source) {
+    if (source.encoding() instanceof Encoding.Bf16) {
+      return source::copy;
+    }
+    return (first, count, target) -> {
+      float[] numbers = new float[source.columns()];
+      for (int r = first; r < first + count; r++) {
+        source.read(r, 1, numbers, 0);
+        for (float number : numbers) {
+          target.putShort(Bf16.of(number));
+        }
+      }
+    };
+  }
+
+  private void bf16(
+      long at,
+      long columnStride,
+      TileLayout layout,
+      TileLayout.Part part,
+      long to,
+      int first,
+      int count) {
+    launcher
+        .parameters(bf16)
+        .pointer(at)
+        .wide(layout.columns())
+        .wide(columnStride)
+        .integer(count)
+        .integer(layout.columns())
+        .pointer(to)
+        .integer(layout.kBlocks())
+        .integer(part.first() + first / Tiles.ROWS)
+        .integer(1)
+        .grid(layout.kBlocks(), tiles(part, first, count), 1);
+  }
+
+  /** {@code kv_b_proj} of {@code heads}, each 128 rows of keys and 128 of values. */
+  LatentTiles latent(MatrixSource source, int heads) {
+    int headRows = 2 * Tiles.ROWS;
+    int latent = 512;
+    check(source, heads * headRows, latent);
+    Memory up = arena.allocate(LatentTiles.upBytes(heads));
+    Memory absorbed = arena.allocate(LatentTiles.absorbedBytes(heads));
+    TileLayout layout = TileLayout.stacked(WeightForm.BF16, source);
+    TileLayout.Part part = layout.parts().get(0);
+    pieces(
+        source,
+        latent * Short.BYTES,
+        headRows,
+        bf16(source),
+        (first, count, at) -> {
+          bf16(at, 1, layout, part, up.address(), first, count);
+          for (int head = first / headRows; head < (first + count) / headRows; head++) {
+            long keys = at + (long) (head * headRows - first) * latent * Short.BYTES;
+            launcher
+                .parameters(bf16)
+                .pointer(keys)
+                .wide(1)
+                .wide(latent)
+                .integer(latent)
+                .integer(Tiles.ROWS)
+                .pointer(absorbed.address())
+                .integer(2)
+                .integer(head * 4)
+                .integer(1)
+                .grid(2, 4, 1);
+          }
+        });
+    return new LatentTiles(heads, up, absorbed);
+  }
+
+  @Override
+  public void close() {
+    launcher.close();
+  }
+}

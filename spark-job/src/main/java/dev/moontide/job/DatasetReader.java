@@ -12,6 +12,8 @@
 package dev.moontide.job;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.monotonically_increasing_id;
+import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.when;
 
 import dev.moontide.api.MoontideException;
@@ -32,6 +34,12 @@ final class DatasetReader {
    */
   static final String MALFORMED = "_moontide_malformed";
 
+  /**
+   * Column that sorts rows as they stand in the input: by their files' names, and as Spark reads a
+   * file; absent where no order is asked for.
+   */
+  static final String POSITION = "_moontide_position";
+
   private final SparkSession spark;
   private final StoredFiles files;
 
@@ -40,11 +48,18 @@ final class DatasetReader {
     this.files = new StoredFiles(spark);
   }
 
-  /** The rows to compute, in the partitions to compute them in. */
-  Dataset<Row> read(InputOptions input) {
+  /**
+   * The rows to compute, in the partitions to compute them in.
+   *
+   * @param withPosition whether to add {@link #POSITION}
+   */
+  Dataset<Row> read(InputOptions input, boolean withPosition) {
     Format format =
         input.format().map(Format::named).orElseGet(() -> files.formatOf(input.paths()));
     Dataset<Row> rows = load(input, format);
+    if (withPosition) {
+      rows = rows.withColumn(POSITION, position(format));
+    }
     if (input.where().isPresent()) {
       rows = filter(rows, input.where().get());
     }
@@ -52,6 +67,16 @@ final class DatasetReader {
       rows = rows.limit(input.limit().get());
     }
     return partition(rows, input);
+  }
+
+  private static Column position(Format format) {
+    Column read = monotonically_increasing_id().as("row");
+    return format.isFiles()
+        ? struct(
+            col("_metadata.file_path").as("file"),
+            col("_metadata.file_block_start").as("start"),
+            read)
+        : struct(read);
   }
 
   private Dataset<Row> load(InputOptions input, Format format) {

@@ -27,9 +27,11 @@ import org.apache.spark.sql.types.StructType;
 
 /** Writes a job's output. */
 final class DatasetWriter {
+  private final SparkSession spark;
   private final StoredFiles files;
 
   DatasetWriter(SparkSession spark) {
+    this.spark = spark;
     this.files = new StoredFiles(spark);
   }
 
@@ -42,15 +44,17 @@ final class DatasetWriter {
             output.path(), path);
       }
     }
-    if (!output.overwrite() && files.exists(output.path())) {
+    if (!output.overwrite()
+        && files.exists(output.path())
+        && !new WorkFolder(files, output).isHalfWritten()) {
       throw MoontideException.configuration(
           "--output %s exists: add --overwrite to replace it, or name another folder",
           output.path());
     }
   }
 
-  /** Writes {@code rows}, each of which is computed once. */
-  void write(Dataset<Row> rows, OutputTarget output) {
+  /** Writes {@code rows}, each of which is computed once, to {@code path}. */
+  void write(Dataset<Row> rows, OutputTarget output, String path) {
     boolean csv = output.format().source().equals("csv");
     (csv ? flat(rows) : rows)
         .write()
@@ -58,7 +62,24 @@ final class DatasetWriter {
         .format(output.format().source())
         .options(output.format().writeOptions())
         .options(output.options())
-        .save(output.path());
+        .save(path);
+  }
+
+  /** Writes rows that {@link #readUnordered} reads. */
+  void writeUnordered(Dataset<Row> rows, WorkFolder work) {
+    rows.write().parquet(work.unordered());
+  }
+
+  /**
+   * The rows that {@link #writeUnordered} wrote, in the input's order. Sorting looks at the rows
+   * twice, so they are computed and written before.
+   */
+  Dataset<Row> readUnordered(WorkFolder work) {
+    return spark
+        .read()
+        .parquet(work.unordered())
+        .orderBy(DatasetReader.POSITION)
+        .drop(DatasetReader.POSITION);
   }
 
   /** CSV has no nested values: they are written as JSON. */

@@ -109,11 +109,12 @@ final class JobCommand implements Command {
     JobOptions parsed = JobOptions.fromMap(given);
     InputOptions input = InputOptions.of(values);
     OutputTarget output = OutputTarget.of(values);
+    Optional<ErrorLimit> limit = values.one("max-errors").map(ErrorLimit::parse);
     Phases phases = new Phases();
     try (Session session = phases.time("start", () -> Session.of(name))) {
       Job job = new Job(session.spark(), name, parsed, new Lineage(parsed, given, input));
       Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
-      Summary summary = job.run(input, output, phases, progress);
+      Summary summary = job.run(input, output, limit, phases, progress);
       console.out().print(summary.text());
       console.out().flush();
     }

@@ -13,9 +13,8 @@ package dev.moontide.job;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.moontide.checkpoint.CheckpointFingerprint;
 import dev.moontide.spark.JobOptions;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,7 +23,6 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 
 /**
  * What an output was made of.
@@ -36,6 +34,10 @@ import java.util.stream.Stream;
 record Lineage(JobOptions parsed, Map<String, String> given, InputOptions input) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
+  private static final List<String> TOKENIZER = List.of("tiktoken.model", "tokenizer_config.json");
+  private static final List<String> TEMPLATE =
+      List.of("chat_template.jinja", "tokenizer_config.json");
+
   /** The lineage, of a session of {@code sparkVersion}. */
   ObjectNode toJson(String sparkVersion) {
     ObjectNode lineage = JSON.createObjectNode();
@@ -43,9 +45,12 @@ record Lineage(JobOptions parsed, Map<String, String> given, InputOptions input)
     model.put("location", parsed.model().location());
     Path folder = Path.of(parsed.model().location());
     if (Files.isDirectory(folder)) {
-      model.put("fingerprint", fingerprint(folder));
+      model.put("fingerprint", CheckpointFingerprint.of(folder));
+      model.put("tokenizer", CheckpointFingerprint.of(folder, TOKENIZER));
+      model.put("template", CheckpointFingerprint.of(folder, TEMPLATE));
     }
     lineage.set("options", JSON.valueToTree(given));
+    lineage.put("options_hash", hash(lineage.get("options").toString()));
     lineage.set("input", JSON.valueToTree(input.paths()));
     input.where().ifPresent(where -> lineage.put("where", where));
     input.limit().ifPresent(limit -> lineage.put("limit", limit));
@@ -56,24 +61,11 @@ record Lineage(JobOptions parsed, Map<String, String> given, InputOptions input)
     return lineage;
   }
 
-  /**
-   * SHA-256 over the checkpoint's files in the order of their names: name and size, and the content
-   * where it is no weights, which may be terabytes.
-   */
-  private static String fingerprint(Path folder) {
-    try (Stream<Path> files = Files.list(folder)) {
+  private static String hash(String text) {
+    try {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      List<Path> sorted = files.filter(Files::isRegularFile).sorted().toList();
-      for (Path file : sorted) {
-        String name = file.getFileName().toString();
-        digest.update((name + " " + Files.size(file) + "\n").getBytes(StandardCharsets.UTF_8));
-        if (!name.endsWith(".safetensors")) {
-          digest.update(Files.readAllBytes(file));
-        }
-      }
-      return "sha256:" + HexFormat.of().formatHex(digest.digest());
-    } catch (IOException unreadable) {
-      throw new UncheckedIOException(unreadable);
+      byte[] hash = digest.digest(text.getBytes(StandardCharsets.UTF_8));
+      return "sha256:" + HexFormat.of().formatHex(hash);
     } catch (NoSuchAlgorithmException impossible) {
       throw new IllegalStateException(impossible);
     }

@@ -45,6 +45,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("where", "SQL", "Only the rows that satisfy this condition."),
               one("limit", "N", "Only the first N rows."),
               one("id-column", "COLUMN", "Identifies a row in errors and to its random numbers."),
+              one("model-cache", "DIR", "Where each host copies a model of hdfs:, s3a: … to."),
               one(
                   "partitions",
                   "N",
@@ -61,6 +62,9 @@ record OptionGroup(String heading, List<CommandOption> options) {
                   "parquet, jsonl or csv. Default: by extension, else parquet."),
               many("output-option", "K=V", "Options of Spark's writer, e.g. compression=gzip."),
               flag("overwrite", "Replace the output where it exists."),
+              flag("no-resume", "Compute all rows, whatever results earlier runs finished."),
+              flag("preserve-order", "Write the rows in the input's order."),
+              one("max-errors", "N|P%", "End the job when more rows fail. Default: no limit."),
               one("output-prefix", "TEXT", "Put before the name of every column added.")));
 
   static final OptionGroup PROMPT =

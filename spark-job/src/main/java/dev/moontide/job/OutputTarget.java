@@ -22,8 +22,16 @@ import java.util.Map;
  * @param format what its part files are
  * @param options of Spark's writer
  * @param overwrite whether to replace what is there
+ * @param resume whether to take the finished results of earlier runs
+ * @param preserveOrder whether rows are written in the input's order
  */
-record OutputTarget(String path, Format format, Map<String, String> options, boolean overwrite) {
+record OutputTarget(
+    String path,
+    Format format,
+    Map<String, String> options,
+    boolean overwrite,
+    boolean resume,
+    boolean preserveOrder) {
   private static final List<String> FORMATS = List.of("parquet", "jsonl", "csv");
 
   OutputTarget {
@@ -43,6 +51,11 @@ record OutputTarget(String path, Format format, Map<String, String> options, boo
                 .orElse(Format.PARQUET)
             : Format.named(name);
     return new OutputTarget(
-        path, format, InputOptions.pairs(values, "output-option"), values.has("overwrite"));
+        path,
+        format,
+        InputOptions.pairs(values, "output-option"),
+        values.has("overwrite"),
+        !values.has("no-resume"),
+        values.has("preserve-order"));
   }
 }

@@ -165,6 +165,9 @@ final class Progress implements AutoCloseable {
         format(
             "%,.0f rows/s, %,.0f tokens/s",
             counts.rows() / seconds, (counts.promptTokens() + counts.completionTokens()) / seconds);
+    if (counts.reused() > 0) {
+      rates += format(", %,d rows reused", counts.reused());
+    }
     return counts.errors() == 0 ? rates : rates + format(", %,d errors", counts.errors());
   }
 

@@ -111,7 +111,7 @@ final class SqlCommand implements Command {
       views.forEach((name, path) -> view(spark, name, path, values));
       Dataset<Row> rows = run(spark, statement);
       if (output.isPresent()) {
-        writer.write(rows, output.get());
+        writer.write(rows, output.get(), output.get().path());
       } else if (rows.columns().length > 0) {
         rows.toJSON().collectAsList().forEach(console.out()::println);
         console.out().flush();
@@ -134,7 +134,7 @@ final class SqlCommand implements Command {
     if (!name.matches("[A-Za-z_][A-Za-z0-9_]*")) {
       throw Values.invalid("view", name + "=" + path, "a name of letters, digits and underscores");
     }
-    Dataset<Row> rows = new DatasetReader(spark).read(inputs(List.of(path), values));
+    Dataset<Row> rows = new DatasetReader(spark).read(inputs(List.of(path), values), false);
     rows.drop(DatasetReader.MALFORMED).createOrReplaceTempView(name);
   }
 

@@ -12,6 +12,8 @@
 package dev.moontide.job;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.spark.store.FileSystemKind;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -19,7 +21,9 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -107,6 +111,56 @@ final class StoredFiles {
       return bytes;
     } catch (IOException unreadable) {
       throw new UncheckedIOException(unreadable);
+    }
+  }
+
+  /** Whether a folder at {@code path} is renamed in one step. */
+  boolean renames(String path) {
+    try {
+      return FileSystemKind.of(fileSystem(path)) == FileSystemKind.RENAMING;
+    } catch (IOException unreachable) {
+      throw new UncheckedIOException(unreachable);
+    }
+  }
+
+  /** The path beside {@code path} with another name. */
+  String sibling(String path, UnaryOperator<String> rename) {
+    Path whole = new Path(qualified(path));
+    Path parent = whole.getParent();
+    if (parent == null) {
+      throw Values.invalid("output", path, "a folder within a file system, not its root");
+    }
+    return new Path(parent, rename.apply(whole.getName())).toString();
+  }
+
+  /** Deletes a file or folder, if it is there. */
+  void delete(String path) {
+    try {
+      fileSystem(path).delete(new Path(path), true);
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
+    }
+  }
+
+  /** Renames a file or folder to what does not exist. */
+  void rename(String from, String to) {
+    try {
+      if (!fileSystem(from).rename(new Path(from), new Path(to))) {
+        throw new IOException("cannot rename " + from + " to " + to);
+      }
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
+    }
+  }
+
+  /** Reads a text file; empty if there is none. */
+  Optional<String> read(String path) {
+    try (FSDataInputStream stream = fileSystem(path).open(new Path(path))) {
+      return Optional.of(new String(stream.readAllBytes(), StandardCharsets.UTF_8));
+    } catch (FileNotFoundException none) {
+      return Optional.empty();
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
     }
   }
 

@@ -48,8 +48,8 @@ record Summary(
     json.put("command", command);
     json.put("rows", counts.rows());
     json.put("errors", counts.errors());
-    json.put("computed", counts.rows());
-    json.put("reused", 0);
+    json.put("computed", counts.rows() - reused());
+    json.put("reused", reused());
     json.put("prompt_tokens", counts.promptTokens());
     json.put("cached_tokens", counts.cachedTokens());
     json.put("completion_tokens", counts.completionTokens());
@@ -60,6 +60,7 @@ record Summary(
     tasks.put("prompts", rounded(metrics.promptSeconds()));
     tasks.put("engine", rounded(metrics.engineSeconds()));
     tasks.put("arrow", rounded(metrics.arrowSeconds()));
+    tasks.put("store", rounded(metrics.storeSeconds()));
     if (counts.errors() > 0) {
       json.set("error_reasons", JSON.valueToTree(counts.reasons()));
     }
@@ -84,7 +85,13 @@ record Summary(
   /** For people. */
   String text() {
     StringBuilder text = new StringBuilder();
-    line(text, "rows", "%,d", counts.rows());
+    line(
+        text,
+        "rows",
+        reused() == 0 ? "%,d" : "%,d (%,d computed, %,d finished before or equal to another)",
+        counts.rows(),
+        counts.rows() - reused(),
+        reused());
     line(text, "errors", "%,d", counts.errors());
     list(text, counts.reasons());
     line(
@@ -101,10 +108,11 @@ record Summary(
     line(
         text,
         "in tasks",
-        "prompts %.1f s, engine %.1f s, arrow %.1f s",
+        "prompts %.1f s, engine %.1f s, arrow %.1f s, store %.1f s",
         metrics.promptSeconds(),
         metrics.engineSeconds(),
-        metrics.arrowSeconds());
+        metrics.arrowSeconds(),
+        metrics.storeSeconds());
     counts
         .labels()
         .ifPresent(
@@ -128,6 +136,11 @@ record Summary(
         .ifPresent(perplexity -> line(text, "perplexity", "%.4f", perplexity.value()));
     line(text, "output", "%s", output);
     return text.toString();
+  }
+
+  /** A stage that Spark repeats counts its rows again. */
+  private long reused() {
+    return Math.min(metrics.reused(), counts.rows());
   }
 
   private double tokensPerSecond() {

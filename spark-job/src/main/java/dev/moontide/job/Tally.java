@@ -22,6 +22,7 @@ import static org.apache.spark.sql.functions.udaf;
 import static org.apache.spark.sql.functions.when;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.spark.ErrorReason;
 import dev.moontide.spark.JobOptions;
 import java.util.ArrayList;
 import java.util.List;
@@ -40,8 +41,6 @@ import org.apache.spark.sql.expressions.UserDefinedFunction;
  * pass over the output is needed.
  */
 final class Tally {
-  private static final int REASON_LENGTH = 200;
-
   private final Observation observation = new Observation();
   private final JobOptions options;
 
@@ -116,8 +115,11 @@ final class Tally {
   /** A row's error without what differs between rows: what is quoted, and numbers. */
   private Column reason() {
     Column general =
-        regexp_replace(regexp_replace(answer("error"), "\"[^\"]*\"", "\"…\""), "[0-9]+", "#");
-    return substring(general, 1, REASON_LENGTH);
+        regexp_replace(
+            regexp_replace(answer("error"), ErrorReason.QUOTED, ErrorReason.FOR_QUOTED),
+            ErrorReason.NUMBER,
+            ErrorReason.FOR_NUMBER);
+    return substring(general, 1, ErrorReason.LENGTH);
   }
 
   private Optional<Column> truth() {

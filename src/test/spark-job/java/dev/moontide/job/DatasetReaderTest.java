@@ -107,7 +107,8 @@ class DatasetReaderTest extends LocalSession {
     String more = folder.resolve("more.jsonl.gz").toString();
     assertEquals(List.of("a", "b"), texts(read(many).orderBy("text")));
     assertEquals(List.of("b"), texts(read(many + "/*-1.jsonl").orderBy("text")));
-    Dataset<Row> all = new DatasetReader(session()).read(input(List.of(many, more), Map.of()));
+    Dataset<Row> all =
+        new DatasetReader(session()).read(input(List.of(many, more), Map.of()), false);
     assertEquals(List.of("a", "b", "c"), texts(all.orderBy("text")));
   }
 
@@ -182,7 +183,7 @@ class DatasetReaderTest extends LocalSession {
         option.length == 0
             ? Map.of()
             : Map.of(option[0], Arrays.asList(option).subList(1, option.length));
-    return new DatasetReader(session()).read(input(List.of(path), options));
+    return new DatasetReader(session()).read(input(List.of(path), options), false);
   }
 
   private static InputOptions input(List<String> paths, Map<String, List<String>> options) {

@@ -63,7 +63,7 @@ class DatasetWriterTest extends LocalSession {
     InputOptions input =
         InputOptions.of(
             new Values(Map.of("input", List.of(folder.resolve("again.csv").toString()))));
-    Row row = new DatasetReader(session()).read(input).collectAsList().get(0);
+    Row row = new DatasetReader(session()).read(input, false).collectAsList().get(0);
     assertEquals("a \"b\", c", row.getAs("text"));
     assertTrue(row.isNullAt(row.fieldIndex("error")));
   }
@@ -124,7 +124,8 @@ class DatasetWriterTest extends LocalSession {
                 "cast(null as string) as error",
                 "map('x', 0.25D) as label_probabilities",
                 "array(1, 2) as ids");
-    new DatasetWriter(session()).write(rows.coalesce(1), target(folder.resolve(name)));
+    new DatasetWriter(session())
+        .write(rows.coalesce(1), target(folder.resolve(name)), folder.resolve(name).toString());
   }
 
   private static OutputTarget target(Path path, String... flags) {

@@ -17,7 +17,10 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeEach;
 
-/** Tests on a local session of two cores, which all tests of the JVM share. */
+/**
+ * Tests on a local session of two cores, where a task is tried three times and which all tests of
+ * the JVM share.
+ */
 abstract class LocalSession extends JavaDatasetSuiteBase implements Serializable {
   private static final long serialVersionUID = 1L;
 
@@ -29,7 +32,7 @@ abstract class LocalSession extends JavaDatasetSuiteBase implements Serializable
   @Override
   public SparkConf conf() {
     return super.conf()
-        .setMaster("local[2]")
+        .setMaster("local[2,3]")
         .set("spark.ui.enabled", "false")
         .set("spark.sql.shuffle.partitions", "2");
   }

@@ -100,8 +100,9 @@ class TallyTest extends LocalSession {
   private Tally.Counts counts(JobOptions options, Dataset<Row> answers, String name) {
     Tally tally = new Tally(options);
     Dataset<Row> counted = tally.over(answers);
-    Values values = new Values(Map.of("output", List.of(folder.resolve(name).toString())));
-    new DatasetWriter(session()).write(counted, OutputTarget.of(values));
+    String path = folder.resolve(name).toString();
+    Values values = new Values(Map.of("output", List.of(path)));
+    new DatasetWriter(session()).write(counted, OutputTarget.of(values), path);
     return tally.counts();
   }
 }

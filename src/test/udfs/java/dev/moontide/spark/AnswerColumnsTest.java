@@ -13,7 +13,7 @@ package dev.moontide.spark;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -90,9 +90,9 @@ class AnswerColumnsTest {
   void nothingOfARowIsLeftForTheNext() {
     AnswerColumns columns = new AnswerColumns(Task.LABEL);
     columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 3)), CHOICES);
-    assertFalse(columns.isError());
+    assertNull(columns.error());
     columns.fillError("no text");
-    assertTrue(columns.isError());
+    assertNotNull(columns.error());
     for (int i = 0; i < columns.row().numFields(); i++) {
       assertEquals(i != 1 && i != 2, columns.row().isNullAt(i), "column " + i);
     }

@@ -24,6 +24,7 @@ import dev.moontide.api.Objective;
 import dev.moontide.api.Outcome;
 import dev.moontide.api.TokenIds;
 import dev.moontide.engine.ResultStream;
+import dev.moontide.spark.store.RequestKeys;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -90,6 +91,11 @@ class CallRowsTest {
                       new Objective.Sample(options.sampling(), 0, 0));
                 },
                 engine);
+          }
+
+          @Override
+          public RequestKeys keys(JobOptions options) {
+            throw new UnsupportedOperationException("nothing is stored");
           }
         };
     ModelCall call =

@@ -20,6 +20,7 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.api.Objective;
 import dev.moontide.api.Outcome;
 import dev.moontide.api.TokenIds;
+import dev.moontide.spark.store.RequestKeys;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -51,6 +52,11 @@ final class FakeModel implements Inference.Source {
   public Inference open(JobOptions options, StructType schema) {
     return new Inference(
         (id, row) -> request(options, schema, id, row), new FakeEngine(8, FakeModel::answer));
+  }
+
+  @Override
+  public RequestKeys keys(JobOptions options) {
+    return new RequestKeys("fake", 1000);
   }
 
   private static GenerationRequest request(

@@ -43,6 +43,7 @@ class JobOptionsTest {
       Map.ofEntries(
           Map.entry("task", "label"),
           Map.entry("model", "/models/k2"),
+          Map.entry("model-cache", "/cache"),
           Map.entry("backend", "cpu"),
           Map.entry("dtype", "f32"),
           Map.entry("max-batch-tokens", "512"),
@@ -102,7 +103,8 @@ class JobOptionsTest {
             512L << 20,
             4096,
             3,
-            false),
+            false,
+            "/cache"),
         options.model());
     assertEquals(
         new PromptOptions(
@@ -186,7 +188,6 @@ class JobOptionsTest {
           text-column       | text     | prompt and text-column are all given: keep one
           choices-column    | options  | labels and choices-column are all given: keep one
           raw               | true     | chat and raw are both given: leave one out
-          model             | hdfs://a/b | model is hdfs://a/b: allowed is a folder that every executor sees; copy or mount the checkpoint there
           """)
   void aWrongValueIsToldWithWhatIsAllowed(String name, String value, String message) {
     assertEquals(message, error(with(name, value)));

@@ -13,6 +13,7 @@ package dev.moontide.spark;
 
 import dev.moontide.api.GenerationRequest;
 import dev.moontide.engine.ResultStream;
+import dev.moontide.spark.store.TaskResults;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -21,6 +22,7 @@ import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.memory.RootAllocator;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
 
 /** A partition run by itself, outside of Spark; closing it fails if a batch was not freed. */
 final class Partition implements AutoCloseable {
@@ -36,6 +38,19 @@ final class Partition implements AutoCloseable {
       Iterator<Row> rows,
       Inference.Prompter prompter,
       Function<Iterator<GenerationRequest>, ResultStream> engine) {
+    this(options, input, rows, prompter, engine, null);
+  }
+
+  /**
+   * @param results the finished results it shares
+   */
+  Partition(
+      JobOptions options,
+      StructType input,
+      Iterator<Row> rows,
+      Inference.Prompter prompter,
+      Function<Iterator<GenerationRequest>, ResultStream> engine,
+      @Nullable TaskResults results) {
     schema = Columns.withAnswer(input, options);
     String truth = options.output().truthColumn();
     answers =
@@ -43,6 +58,7 @@ final class Partition implements AutoCloseable {
             InputRows.of(rows, input, allocator),
             OutputRows.of(schema, allocator),
             new Inference(prompter, engine),
+            results,
             new AnswerColumns(options.task()),
             truth == null ? null : Column.of(input, truth),
             added -> counts = counts.plus(added),

@@ -101,8 +101,9 @@ final class AnswerColumns {
     return row;
   }
 
-  boolean isError() {
-    return values[FINISH_REASON] == FAILED;
+  /** Why the row is an error row; null if it is none. */
+  @Nullable String error() {
+    return values[ERROR] == null ? null : values[ERROR].toString();
   }
 
   int promptTokens() {

@@ -16,6 +16,7 @@ import dev.moontide.api.GenerationResult;
 import dev.moontide.api.MoontideException;
 import dev.moontide.api.Objective;
 import dev.moontide.engine.ResultStream;
+import dev.moontide.spark.store.TaskResults;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.function.BooleanSupplier;
@@ -31,20 +32,25 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The engine pulls: whoever reads this asks the engine for a result, which draws requests, and
  * so rows, while it has room. What is in memory is what the engine has room for, and the batches it
- * came in. A row without a request goes straight to the output; when many do, the output must be
- * read before more rows are drawn, so the requests end there, the engine finishes what it has, and
- * a new stream of requests follows.
+ * came in. A row without a request, or whose result is known, goes straight to the output; when
+ * many do, the output must be read before more rows are drawn, so the requests end there, the
+ * engine finishes what it has, and a new stream of requests follows. The same holds where many rows
+ * wait for equal ones that are in the engine.
  */
 final class AnswerRows implements Iterator<Row>, AutoCloseable {
   /**
-   * Finished rows that may wait for their reader while the engine draws requests. So large because
-   * only error rows wait there in number, and ending the requests leaves the engine idle.
+   * Finished rows that may wait for their reader while the engine draws requests, and rows that may
+   * wait for equal ones. So large because ending the requests leaves the engine idle.
    */
   private static final long MAX_WAITING_BYTES = 16 << 20;
+
+  /** How long to wait for rows of other tasks before looking whether this task was killed. */
+  private static final long WAIT_MILLIS = 100;
 
   private final InputRows input;
   private final OutputRows output;
   private final Inference inference;
+  private final @Nullable TaskResults shared;
   private final AnswerColumns answer;
   private final @Nullable Column truth;
   private final Consumer<JobMetrics.Snapshot> counts;
@@ -56,6 +62,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
   private @Nullable ResultStream results;
 
   /**
+   * @param shared the job's finished results; null if none are kept
    * @param truth column of the right labels, if there is one
    * @param counts takes the counts, batch by batch
    * @param killed whether the task's answers are no longer wanted
@@ -64,6 +71,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       InputRows input,
       OutputRows output,
       Inference inference,
+      @Nullable TaskResults shared,
       AnswerColumns answer,
       @Nullable Column truth,
       Consumer<JobMetrics.Snapshot> counts,
@@ -71,6 +79,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     this.input = input;
     this.output = output;
     this.inference = inference;
+    this.shared = shared;
     this.answer = answer;
     this.truth = truth;
     this.counts = counts;
@@ -83,11 +92,20 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       if (killed.getAsBoolean()) {
         throw new TaskKilledException("killed while rows were in the engine");
       }
-      if (results == null && !requests.isAnyLeft()) {
+      if (results == null && !requests.isAnyLeft() && !isWaiting()) {
         reportCounts();
         return false;
       }
-      takeResult();
+      takeShared(0);
+      if (results != null || requests.hasNext()) {
+        takeResult();
+      } else {
+        output.flush();
+        if (!output.hasNext()) {
+          takeShared(WAIT_MILLIS);
+          output.flush();
+        }
+      }
     }
     return true;
   }
@@ -103,6 +121,38 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     return row;
   }
 
+  private boolean isWaiting() {
+    return shared != null && shared.isWaiting();
+  }
+
+  /** Lets the rows go that waited for equal ones, if one is computed within {@code millis}. */
+  private void takeShared(long millis) {
+    if (shared == null) {
+      return;
+    }
+    long start = System.nanoTime();
+    GenerationResult result = shared.poll(millis);
+    tally.addEngineNanos(System.nanoTime() - start);
+    while (result != null) {
+      leaveReused(result);
+      result = shared.poll(0);
+    }
+  }
+
+  private void keep(GenerationResult result) {
+    if (shared != null) {
+      long start = System.nanoTime();
+      shared.keep(result);
+      tally.addStoreNanos(System.nanoTime() - start);
+    }
+  }
+
+  private void leaveReused(GenerationResult result) {
+    answer.fill(result, input.choices(result.id()));
+    tally.countReused();
+    leave(result.id());
+  }
+
   private void takeResult() {
     if (results == null) {
       results = inference.engine().apply(requests);
@@ -113,14 +163,16 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     tally.addEngineNanos(System.nanoTime() - start - requests.nanos);
     if (answered) {
       GenerationResult result = results.next();
+      requests.inEngine--;
+      keep(result);
       answer.fill(result, input.choices(result.id()));
       leave(result.id());
     } else {
       results.close();
       results = null;
-      if (input.outstanding() > 0) {
+      if (requests.inEngine > 0) {
         throw MoontideException.engine(
-            "the engine ended without answering %d rows it was given", input.outstanding());
+            "the engine ended without answering %d rows it was given", requests.inEngine);
       }
     }
     if (results == null || !results.isReady()) {
@@ -145,11 +197,12 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     counts.accept(tally.take());
   }
 
-  /** Drops what is still in the engine and frees every batch. */
+  /** Drops what is still in the engine, stores what is finished and frees every batch. */
   @Override
   public void close() {
     try (input;
-        output) {
+        output;
+        shared) {
       if (results != null) {
         results.close();
         results = null;
@@ -164,19 +217,48 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     /** Time spent here, which the engine waits for. */
     private long nanos;
 
+    /** Requests handed out and not answered. */
+    private int inEngine;
+
     /** Whether a row is left that has not been drawn, or been drawn by the engine. */
     boolean isAnyLeft() {
-      return next != null || input.hasNext();
+      return next != null || input.hasNext() || (shared != null && shared.hasReturned());
     }
 
     @Override
     public boolean hasNext() {
       long start = System.nanoTime();
-      while (next == null && output.bytes() < MAX_WAITING_BYTES && input.hasNext()) {
-        draw();
+      while (next == null && hasRoom() && isAnyLeft()) {
+        GenerationRequest returned = shared == null ? null : shared.takeBack();
+        if (returned != null) {
+          ask(returned);
+        } else {
+          draw();
+        }
       }
       nanos += System.nanoTime() - start;
       return next != null;
+    }
+
+    private boolean hasRoom() {
+      return output.bytes() < MAX_WAITING_BYTES
+          && (shared == null || shared.waitingBytes() < MAX_WAITING_BYTES);
+    }
+
+    /** Makes {@code request} the next, unless its result is known or about to be. */
+    private void ask(GenerationRequest request) {
+      if (shared == null) {
+        next = request;
+        return;
+      }
+      long start = System.nanoTime();
+      TaskResults.Standing standing = shared.ask(request);
+      tally.addStoreNanos(System.nanoTime() - start);
+      if (standing instanceof TaskResults.Standing.Answered answered) {
+        leaveReused(answered.result());
+      } else if (standing instanceof TaskResults.Standing.ToCompute) {
+        next = request;
+      }
     }
 
     private void draw() {
@@ -186,11 +268,12 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       long drawn = System.nanoTime();
       tally.addArrowNanos(drawn - start);
       try {
-        next = inference.prompter().request(id, row);
-        tally.addPromptNanos(System.nanoTime() - drawn);
-        if (next.objective() instanceof Objective.Choose choose) {
+        GenerationRequest request = inference.prompter().request(id, row);
+        if (request.objective() instanceof Objective.Choose choose) {
           input.keepChoices(id, choose.choices());
         }
+        tally.addPromptNanos(System.nanoTime() - drawn);
+        ask(request);
       } catch (MoontideException e) {
         if (e.category() != MoontideException.Category.ROW) {
           throw e;
@@ -208,6 +291,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       }
       GenerationRequest request = next;
       next = null;
+      inEngine++;
       return request;
     }
   }

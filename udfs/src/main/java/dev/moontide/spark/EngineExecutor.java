@@ -60,27 +60,23 @@ final class EngineExecutor implements ExecutorPlugin {
             .model()
             .ifPresent(
                 model ->
-                    loading.execute(
-                        () ->
-                            load(
-                                model
-                                    .engineOptions()
-                                    .withGpu(EngineSource.gpu(plugin.resources())))));
+                    loading.execute(() -> load(model, EngineSource.gpu(plugin.resources()))));
       }
     } catch (RuntimeException e) {
       LOG.error("nothing is loaded ahead: {}", e.getMessage());
     }
   }
 
-  private static void load(EngineOptions options) {
+  private static void load(ModelOptions model, int gpu) {
     try {
-      LOG.info("loading {} ahead of the first task", options.model());
+      LOG.info("loading {} ahead of the first task", model.location());
+      EngineOptions options = EngineSource.engineOptions(model).withGpu(gpu);
       CheckpointText.of(options.model());
       Engine.shared(options);
     } catch (RuntimeException | Error e) {
       // Logged, and thrown by each task that needs it.
-      LOG.error("{} cannot be loaded", options.model(), e);
-      LoadFailures.remember(options, e);
+      LOG.error("{} cannot be loaded", model.location(), e);
+      LoadFailures.remember(model, e);
     }
   }
 

@@ -13,10 +13,18 @@ package dev.moontide.spark;
 
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
+import dev.moontide.checkpoint.CheckpointFingerprint;
 import dev.moontide.engine.Engine;
+import dev.moontide.spark.store.RequestKeys;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
+import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
 
@@ -24,9 +32,19 @@ import org.apache.spark.sql.types.StructType;
 final class EngineSource implements Inference.Source {
   private static final long serialVersionUID = 1L;
 
+  /** Of the JVM's checkpoints, which do not change while they are in use. */
+  private static final Map<Path, String> FINGERPRINTS = new ConcurrentHashMap<>();
+
+  /** Where this host's copies of remote checkpoints are, by their URIs. */
+  private static final Map<String, Path> COPIES = new ConcurrentHashMap<>();
+
   @Override
   public void check(JobOptions options, StructType schema, boolean isLocal) {
-    EngineOptions engine = options.model().engineOptions();
+    ModelOptions model = options.model();
+    EngineOptions engine =
+        model.isRemote()
+            ? model.engineOptions(cache(model).withoutWeights(model.location()))
+            : model.engineOptions();
     if (Files.isDirectory(engine.model())) {
       int maxModelLength = Engine.maxModelLength(engine);
       new RowPrompter(options, schema, CheckpointText.of(engine.model()), maxModelLength);
@@ -38,18 +56,52 @@ final class EngineSource implements Inference.Source {
 
   @Override
   public Inference open(JobOptions options, StructType schema) {
+    LoadFailures.throwIfFailed(options.model());
     TaskContext task = TaskContext.get();
-    EngineOptions engineOptions =
-        options
-            .model()
-            .engineOptions()
-            .withGpu(gpu(task == null ? Map.of() : task.resourcesJMap()));
-    LoadFailures.throwIfFailed(engineOptions);
+    int gpu = gpu(task == null ? Map.of() : task.resourcesJMap());
+    EngineOptions engineOptions = engineOptions(options.model()).withGpu(gpu);
     // The tokenizer first: what is wrong with it shows before the weights are read.
     CheckpointText checkpoint = CheckpointText.of(engineOptions.model());
-    Engine engine = Engine.shared(engineOptions);
-    return new Inference(
-        new RowPrompter(options, schema, checkpoint, engine.maxModelLength()), engine::generate);
+    RowPrompter prompter =
+        new RowPrompter(options, schema, checkpoint, Engine.maxModelLength(engineOptions));
+    // The weights are loaded for the first row to compute, and not where all rows are finished.
+    return new Inference(prompter, requests -> Engine.shared(engineOptions).generate(requests));
+  }
+
+  @Override
+  public RequestKeys keys(JobOptions options) {
+    EngineOptions engine = engineOptions(options.model());
+    String fingerprint = FINGERPRINTS.computeIfAbsent(engine.model(), CheckpointFingerprint::of);
+    // Devices and types differ in their last bits: what was asked for is part of what is computed.
+    String model =
+        String.join(
+            " ",
+            fingerprint,
+            engine.backend().name(),
+            engine.precision().name(),
+            Objects.requireNonNullElse(
+                Engine.class.getPackage().getImplementationVersion(), "development"));
+    return new RequestKeys(model, Engine.maxModelLength(engine));
+  }
+
+  /** The engine's options here, where a remote checkpoint is fetched first. */
+  static EngineOptions engineOptions(ModelOptions model) {
+    return model.isRemote()
+        ? model.engineOptions(
+            COPIES.computeIfAbsent(model.location(), uri -> cache(model).whole(uri)))
+        : model.engineOptions();
+  }
+
+  private static ModelCache cache(ModelOptions model) {
+    String folder = model.cache();
+    SparkEnv environment = SparkEnv.get();
+    return new ModelCache(
+        folder == null
+            ? Path.of(System.getProperty("java.io.tmpdir"), "moontide-models")
+            : Path.of(folder),
+        environment == null
+            ? new Configuration()
+            : SparkHadoopUtil.get().newConfiguration(environment.conf()));
   }
 
   /**

@@ -11,14 +11,20 @@
  */
 package dev.moontide.spark;
 
+import dev.moontide.spark.store.ResultFolder;
+import dev.moontide.spark.store.ResultStore;
+import dev.moontide.spark.store.TaskResults;
+import java.nio.file.Path;
 import java.util.Iterator;
 import org.apache.arrow.memory.BufferAllocator;
+import org.apache.spark.SparkFiles;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.util.ArrowUtils;
 import org.apache.spark.util.TaskCompletionListener;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a task does with its partition.
@@ -27,6 +33,7 @@ import org.apache.spark.util.TaskCompletionListener;
  * @param inputSchema the columns of the rows
  * @param outputSchema those and the answer's
  * @param source opens what the task computes with
+ * @param folder where finished results are kept; null keeps none
  * @param metrics takes the counts
  */
 record GenerationPartition(
@@ -34,6 +41,7 @@ record GenerationPartition(
     StructType inputSchema,
     StructType outputSchema,
     Inference.Source source,
+    @Nullable ResultFolder folder,
     JobMetrics metrics)
     implements MapPartitionsFunction<Row, Row> {
 
@@ -50,12 +58,18 @@ record GenerationPartition(
             .newChildAllocator("moontide task " + task.taskAttemptId(), 0, Long.MAX_VALUE);
     // Listeners run in reverse: the allocator closes last, and says so if a batch was not freed.
     task.addTaskCompletionListener((TaskCompletionListener) context -> allocator.close());
+    TaskResults results =
+        folder == null
+            ? null
+            : ResultStore.open(
+                folder, source.keys(options), Path.of(SparkFiles.getRootDirectory()));
     String truth = options.output().truthColumn();
     AnswerRows answers =
         new AnswerRows(
             InputRows.of(rows, inputSchema, allocator),
             OutputRows.of(outputSchema, allocator),
             inference,
+            results,
             new AnswerColumns(options.task()),
             truth == null ? null : Column.of(inputSchema, truth),
             metrics::add,

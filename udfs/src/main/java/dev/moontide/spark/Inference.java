@@ -13,6 +13,7 @@ package dev.moontide.spark;
 
 import dev.moontide.api.GenerationRequest;
 import dev.moontide.engine.ResultStream;
+import dev.moontide.spark.store.RequestKeys;
 import java.io.Serializable;
 import java.util.Iterator;
 import java.util.function.Function;
@@ -48,5 +49,8 @@ public record Inference(
     default void check(JobOptions options, StructType schema, boolean isLocal) {}
 
     Inference open(JobOptions options, StructType schema);
+
+    /** The keys of finished results, on an executor. */
+    RequestKeys keys(JobOptions options);
   }
 }

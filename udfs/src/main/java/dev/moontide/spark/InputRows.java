@@ -140,11 +140,6 @@ final class InputRows implements AutoCloseable {
     }
   }
 
-  /** Rows drawn and not released. */
-  long outstanding() {
-    return batches.values().stream().mapToLong(batch -> batch.drawn - batch.released).sum();
-  }
-
   private Batch batch(long id) {
     Batch batch = batches.get(id / ArrowBatch.MAX_ROWS);
     if (batch == null) {

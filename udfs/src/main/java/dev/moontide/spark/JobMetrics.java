@@ -31,17 +31,25 @@ public final class JobMetrics implements Serializable {
   /** Labels counted by name at most; a closed set is smaller, a column of choices may not be. */
   static final int MAX_LABELS = 10_000;
 
+  /** Reasons of errors counted by name at most. */
+  static final int MAX_REASONS = 100;
+
   /**
    * The counts at one moment.
    *
    * @param rows rows that left, error rows included
    * @param errors error rows
+   * @param reused rows whose answer was not computed for them: a finished result of an earlier run,
+   *     of a task that was retried, or of an equal row
    * @param promptTokens tokens of prompts
    * @param cachedTokens of those, taken from the prefix cache
    * @param completionTokens tokens generated
    * @param promptSeconds time making prompts of rows, summed over tasks
    * @param engineSeconds time waiting for the engine, summed over tasks
    * @param arrowSeconds time moving rows into Arrow batches and out, summed over tasks
+   * @param storeSeconds time looking up and keeping finished results, summed over tasks
+   * @param reasons error rows by reason, where what differs between rows is left out; of more than
+   *     100 reasons, those met first
    * @param labels rows by label; of more than 10,000 labels, those met first
    * @param truths rows with a known truth, 0 without a truth column
    * @param correct of those, rows whose label is the truth; an error row's is not
@@ -49,45 +57,53 @@ public final class JobMetrics implements Serializable {
   public record Snapshot(
       long rows,
       long errors,
+      long reused,
       long promptTokens,
       long cachedTokens,
       long completionTokens,
       double promptSeconds,
       double engineSeconds,
       double arrowSeconds,
+      double storeSeconds,
+      Map<String, Long> reasons,
       Map<String, Long> labels,
       long truths,
       long correct)
       implements Serializable {
 
     /** No rows. */
-    static final Snapshot ZERO = new Snapshot(0, 0, 0, 0, 0, 0, 0, 0, Map.of(), 0, 0);
+    static final Snapshot ZERO =
+        new Snapshot(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, Map.of(), Map.of(), 0, 0);
 
     /** The counts of both. */
     Snapshot plus(Snapshot other) {
       return new Snapshot(
           rows + other.rows,
           errors + other.errors,
+          reused + other.reused,
           promptTokens + other.promptTokens,
           cachedTokens + other.cachedTokens,
           completionTokens + other.completionTokens,
           promptSeconds + other.promptSeconds,
           engineSeconds + other.engineSeconds,
           arrowSeconds + other.arrowSeconds,
-          merge(labels, other.labels),
+          storeSeconds + other.storeSeconds,
+          merge(reasons, other.reasons, MAX_REASONS),
+          merge(labels, other.labels, MAX_LABELS),
           truths + other.truths,
           correct + other.correct);
     }
 
-    private static Map<String, Long> merge(Map<String, Long> first, Map<String, Long> second) {
+    private static Map<String, Long> merge(
+        Map<String, Long> first, Map<String, Long> second, int bound) {
       if (second.isEmpty()) {
         return first;
       }
       Map<String, Long> sum = new HashMap<>(first);
       second.forEach(
-          (label, count) -> {
-            if (sum.containsKey(label) || sum.size() < MAX_LABELS) {
-              sum.merge(label, count, Long::sum);
+          (text, count) -> {
+            if (sum.containsKey(text) || sum.size() < bound) {
+              sum.merge(text, count, Long::sum);
             }
           });
       return sum;
@@ -112,6 +128,15 @@ public final class JobMetrics implements Serializable {
    */
   public Snapshot snapshot() {
     return running == null ? total.value() : total.value().plus(running.counts());
+  }
+
+  /**
+   * The counts of finished tasks alone, on the driver, exact once a job is done: Spark adds a
+   * partition's counts once, from the attempt whose rows it takes, as long as no shuffle's output
+   * is lost and computed again.
+   */
+  public Snapshot finished() {
+    return total.value();
   }
 
   /** Whether these are counts for tasks of {@code other}. */

@@ -11,7 +11,6 @@
  */
 package dev.moontide.spark;
 
-import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -21,12 +20,12 @@ import java.util.concurrent.ConcurrentHashMap;
  * reason at once: to try again would have each of its attempts read the checkpoint again.
  */
 final class LoadFailures {
-  private static final Map<EngineOptions, Throwable> FAILURES = new ConcurrentHashMap<>();
+  private static final Map<ModelOptions, Throwable> FAILURES = new ConcurrentHashMap<>();
 
   private LoadFailures() {}
 
-  static void remember(EngineOptions options, Throwable failure) {
-    FAILURES.put(options, failure);
+  static void remember(ModelOptions model, Throwable failure) {
+    FAILURES.put(model, failure);
   }
 
   static void forget() {
@@ -34,12 +33,12 @@ final class LoadFailures {
   }
 
   /**
-   * Fails if the engine of {@code options} could not be loaded.
+   * Fails if the engine of {@code model} could not be loaded.
    *
    * @throws MoontideException of the failure's own category
    */
-  static void throwIfFailed(EngineOptions options) {
-    Throwable failure = FAILURES.get(options);
+  static void throwIfFailed(ModelOptions model) {
+    Throwable failure = FAILURES.get(model);
     if (failure != null) {
       throw new MoontideException(
           failure instanceof MoontideException known

@@ -12,7 +12,7 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.MoontideException;
-import org.apache.spark.SparkContext;
+import org.apache.spark.SparkContext$;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.util.TaskFailureListener;
@@ -25,7 +25,7 @@ import org.slf4j.LoggerFactory;
  * starts another executor and tries the tasks there. In local mode the executor is the driver,
  * which stays, and the job fails.
  */
-final class LostDevice implements TaskFailureListener {
+public final class LostDevice implements TaskFailureListener {
   /** The process's exit status, in the log of whatever watches executors. */
   static final int EXIT_STATUS = 74;
 
@@ -50,7 +50,7 @@ final class LostDevice implements TaskFailureListener {
    * Whether {@code error}, or what caused it, is a lost device and {@code executor} not the driver.
    */
   static boolean endsExecutor(Throwable error, String executor) {
-    if (executor.equals(SparkContext.DRIVER_IDENTIFIER())) {
+    if (executor.equals(SparkContext$.MODULE$.DRIVER_IDENTIFIER())) {
       return false;
     }
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {

@@ -15,11 +15,13 @@ import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The checkpoint and how the engine runs it: {@link EngineOptions} as they travel to executors.
  *
- * @param location the checkpoint's folder, which every executor sees under this name
+ * @param location the checkpoint's folder: one that every executor sees under this name, or a URI
+ *     of any file system that Hadoop reads, from which every host makes a copy
  * @param backend the device
  * @param precision the compute type
  * @param maxBatchTokens tokens one step computes at most
@@ -28,6 +30,8 @@ import java.nio.file.Path;
  * @param maxModelLength longest prompt and output together; 0 takes the model's own limit
  * @param threads compute threads of the CPU backend; 0 takes the machine's processors
  * @param prefixCache whether requests share the computation of equal beginnings
+ * @param cache the folder of each host that remote checkpoints are copied to; null for {@code
+ *     moontide-models} in its folder for temporary files
  */
 public record ModelOptions(
     String location,
@@ -38,7 +42,8 @@ public record ModelOptions(
     long kvCacheBytes,
     int maxModelLength,
     int threads,
-    boolean prefixCache)
+    boolean prefixCache,
+    @Nullable String cache)
     implements Serializable {
 
   private static final String FILE_SCHEME = "file:";
@@ -49,12 +54,6 @@ public record ModelOptions(
     }
     if (location.startsWith(FILE_SCHEME)) {
       location = location.substring(FILE_SCHEME.length()).replaceFirst("^/+", "/");
-    }
-    if (location.matches("[a-zA-Z][a-zA-Z0-9+.-]+://?.*")) {
-      throw MoontideException.configuration(
-          "model is %s: allowed is a folder that every executor sees; copy or mount the checkpoint"
-              + " there",
-          location);
     }
     // Validates the rest.
     EngineOptions validated =
@@ -68,7 +67,16 @@ public record ModelOptions(
             maxModelLength,
             threads,
             prefixCache);
-    location = validated.model().toString();
+    location = isRemote(location) ? location : validated.model().toString();
+  }
+
+  private static boolean isRemote(String location) {
+    return location.matches("[a-zA-Z][a-zA-Z0-9+.-]+:/.*");
+  }
+
+  /** Whether the checkpoint has to be copied to a host before an engine there can read it. */
+  public boolean isRemote() {
+    return isRemote(location);
   }
 
   /** The defaults for the checkpoint in {@code location}. */
@@ -83,13 +91,19 @@ public record ModelOptions(
         defaults.kvCacheBytes(),
         defaults.maxModelLength(),
         defaults.threads(),
-        defaults.prefixCache());
+        defaults.prefixCache(),
+        null);
   }
 
-  /** The same for the engine. */
+  /** The same for the engine, of a checkpoint that is not remote. */
   public EngineOptions engineOptions() {
+    return engineOptions(Path.of(location));
+  }
+
+  /** The same for the engine, with the checkpoint in {@code folder}. */
+  public EngineOptions engineOptions(Path folder) {
     return new EngineOptions(
-        Path.of(location),
+        folder,
         backend,
         precision,
         maxBatchTokens,

@@ -11,23 +11,29 @@
  */
 package dev.moontide.spark;
 
+import dev.moontide.spark.store.ResultFolder;
+import java.util.UUID;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.SerializableConfiguration;
 import org.jspecify.annotations.Nullable;
 
 /** The generation transform: rows in, the same rows with the model's answers out. Thread-safe. */
 public final class Moontide {
   private final JobOptions options;
   private final Inference.Source source;
+  private final @Nullable String results;
+  private final String run = UUID.randomUUID().toString();
   private @Nullable JobMetrics metrics;
 
-  private Moontide(JobOptions options, Inference.Source source) {
+  private Moontide(JobOptions options, Inference.Source source, @Nullable String results) {
     this.options = options;
     this.source = source;
+    this.results = results;
   }
 
   /** A transform with {@code options}; it can be applied to any number of datasets. */
@@ -37,7 +43,17 @@ public final class Moontide {
 
   /** A transform whose tasks compute with {@code source}. */
   static Moontide with(JobOptions options, Inference.Source source) {
-    return new Moontide(options, source);
+    return new Moontide(options, source, null);
+  }
+
+  /**
+   * The same transform, which keeps finished results in {@code folder}, on any file system Spark
+   * writes, while its tasks run, and computes nothing whose result is there: a retried task,
+   * another run and equal requests take it from there. What is there may be of any model and
+   * options.
+   */
+  public Moontide keepingResults(String folder) {
+    return new Moontide(options, source, folder);
   }
 
   public JobOptions options() {
@@ -57,8 +73,23 @@ public final class Moontide {
     StructType output = Columns.withAnswer(schema, options);
     source.check(options, schema, rows.sparkSession().sparkContext().isLocal());
     MapPartitionsFunction<Row, Row> partition =
-        new GenerationPartition(options, schema, output, source, metrics(rows.sparkSession()));
+        new GenerationPartition(
+            options,
+            schema,
+            output,
+            source,
+            resultFolder(rows.sparkSession()),
+            metrics(rows.sparkSession()));
     return rows.mapPartitions(partition, Encoders.row(output));
+  }
+
+  private @Nullable ResultFolder resultFolder(SparkSession session) {
+    return results == null
+        ? null
+        : new ResultFolder(
+            results,
+            run,
+            new SerializableConfiguration(session.sparkContext().hadoopConfiguration()));
   }
 
   /** What this transform's tasks have counted, in all datasets of {@code session}'s context. */

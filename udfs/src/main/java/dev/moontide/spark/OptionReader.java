@@ -40,6 +40,7 @@ final class OptionReader {
       List.of(
           "task",
           "model",
+          "model-cache",
           "backend",
           "dtype",
           "max-batch-tokens",
@@ -114,7 +115,8 @@ final class OptionReader {
         options.bytes("kv-cache-memory", defaults.kvCacheBytes()),
         options.integer("max-model-len", defaults.maxModelLength()),
         options.integer("threads", defaults.threads()),
-        options.flag("prefix-cache", defaults.prefixCache()));
+        options.flag("prefix-cache", defaults.prefixCache()),
+        options.string("model-cache"));
   }
 
   private PromptOptions prompt(Task task) {

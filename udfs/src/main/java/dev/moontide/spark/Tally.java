@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
 final class Tally {
   private long rows;
   private long errors;
+  private long reused;
+  private Map<String, Long> reasons = new HashMap<>();
   private long promptTokens;
   private long cachedTokens;
   private long completionTokens;
@@ -31,11 +33,16 @@ final class Tally {
   private long promptNanos;
   private long engineNanos;
   private long arrowNanos;
+  private long storeNanos;
 
   /** Counts a row as it leaves; {@code truth} is its right label, if that is known. */
   void count(AnswerColumns answer, @Nullable String truth) {
     rows++;
-    errors += answer.isError() ? 1 : 0;
+    String error = answer.error();
+    if (error != null) {
+      errors++;
+      reasons.merge(ErrorReason.of(error), 1L, Long::sum);
+    }
     promptTokens += answer.promptTokens();
     cachedTokens += answer.cachedTokens();
     completionTokens += answer.completionTokens();
@@ -47,6 +54,11 @@ final class Tally {
       truths++;
       correct += truth.equals(label) ? 1 : 0;
     }
+  }
+
+  /** Counts a row whose answer was not computed for it. */
+  void countReused() {
+    reused++;
   }
 
   void addPromptNanos(long nanos) {
@@ -61,6 +73,10 @@ final class Tally {
     arrowNanos += nanos;
   }
 
+  void addStoreNanos(long nanos) {
+    storeNanos += nanos;
+  }
+
   /** Rows counted. */
   long rows() {
     return rows;
@@ -72,23 +88,29 @@ final class Tally {
         new JobMetrics.Snapshot(
             rows,
             errors,
+            reused,
             promptTokens,
             cachedTokens,
             completionTokens,
             promptNanos / 1e9,
             engineNanos / 1e9,
             arrowNanos / 1e9,
+            storeNanos / 1e9,
+            reasons,
             labels,
             truths,
             correct);
     rows = 0;
     errors = 0;
+    reused = 0;
+    reasons = new HashMap<>();
     promptTokens = 0;
     cachedTokens = 0;
     completionTokens = 0;
     promptNanos = 0;
     engineNanos = 0;
     arrowNanos = 0;
+    storeNanos = 0;
     labels = new HashMap<>();
     truths = 0;
     correct = 0;

@@ -13,6 +13,7 @@ package dev.moontide.spark.sql;
 
 import dev.moontide.spark.CallRows;
 import dev.moontide.spark.Inference;
+import dev.moontide.spark.LostDevice;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Iterator;
@@ -51,6 +52,7 @@ record InferencePartition(
       return Collections.emptyIterator(); // spares an empty partition the engine
     }
     TaskContext task = TaskContext.get();
+    task.addTaskFailureListener(new LostDevice());
     List<CallRows.Arguments> arguments = new ArrayList<>();
     for (Expression call : ScalaLists.list(calls)) {
       arguments.add(arguments((AiCall) call, task.partitionId()));

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.moontide.spark.store;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,21 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark.store;
+
+/**
+ * What a finished result is found by: the first 128 bits of a SHA-256 over everything the result
+ * depends on ({@link RequestKeys}).
+ *
+ * @param high the first 64 bits
+ * @param low the next 64 bits
+ */
+record RequestKey(long high, long low) {}

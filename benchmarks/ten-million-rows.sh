@@ -48,7 +48,7 @@ threads() {
 
 export JAVA_TOOL_OPTIONS="-Xlog:gc:file=$work/gc.log"
 SECONDS=0
-./moontide generate --model "$work/model" --input "$work/rows.jsonl" --id-column id --text-column text --raw \
+./moontide generate --model "$work/model" --input "$work/rows.jsonl" --id-column id --prompt '{{ text }}' --raw \
   --max-tokens 1 --temperature 1 --master 'local[2]' --driver-memory 2g --output "$work/out.parquet" "$@" \
   2>"$work/stderr" &
 job=$!

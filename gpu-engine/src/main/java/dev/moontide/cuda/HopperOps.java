@@ -66,7 +66,7 @@ final class HopperOps extends CudaOps {
   public OptionalInt variant(Step step, int rowCount) {
     PagedLayout layout = pages.prepare(step, rowCount);
     return layout.isPlain()
-        ? OptionalInt.of(PagedAttention.isPlanned(layout.ranges().get(0)) ? 1 : 0)
+        ? OptionalInt.of(AbsorbedAttention.isPlanned(layout.ranges().get(0)) ? 1 : 0)
         : OptionalInt.empty();
   }
 

@@ -58,7 +58,7 @@ final class PagedStep implements Owned.Resource {
   }
 
   private void copy() {
-    long bytes = (long) layout.size() * Integer.BYTES;
+    long bytes = (long) layout.ints().size() * Integer.BYTES;
     DeviceBuffer there = buffer;
     if (there == null || there.bytes() < bytes) {
       stream.synchronise();
@@ -73,7 +73,7 @@ final class PagedStep implements Owned.Resource {
       copied.synchronise();
     }
     PinnedBuffer from = java.util.Objects.requireNonNull(host);
-    from.view().clear().asIntBuffer().put(layout.ints(), 0, layout.size());
+    from.view().clear().asIntBuffer().put(layout.ints().values(), 0, layout.ints().size());
     stream.upload(there, 0, from, bytes);
     copied.record(stream);
   }

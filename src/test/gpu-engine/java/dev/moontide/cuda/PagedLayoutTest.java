@@ -30,12 +30,12 @@ class PagedLayoutTest {
   private final PagedLayout layout = new PagedLayout();
 
   private int at(int array, int row) {
-    return layout.ints()[array + row];
+    return layout.ints().get(array + row);
   }
 
   /** The page that entry {@code entry} of what row {@code row} sees lies in. */
   private int page(int row, int entry) {
-    return layout.ints()[layout.pages() + at(layout.pageStart(), row) + entry / PAGE];
+    return layout.ints().get(layout.pages() + at(layout.pageStart(), row) + entry / PAGE);
   }
 
   private static void addPrompt(Step step, int from, int to) {
@@ -72,7 +72,8 @@ class PagedLayoutTest {
       assertEquals(0, at(layout.position(), row));
     }
     assertEquals(
-        new PagedLayout.Range(0, 8, 0, layout.size(), layout.size(), 8, 1), layout.ranges().get(0));
+        new AbsorbedRanges.Range(0, 8, 0, layout.ints().size(), layout.ints().size(), 8, 1),
+        layout.ranges().get(0));
   }
 
   /** The form is the token's, whatever the chunk: its role and its position. */
@@ -98,14 +99,14 @@ class PagedLayoutTest {
     assertEquals(4, layout.ranges().get(1).rows());
     assertEquals(1, at(layout.absorbedLength(), 48));
     assertEquals(first + 25, at(layout.length(), 48));
-    PagedLayout.Pass pass = layout.passes().get(0);
-    assertEquals(9, pass.pageCount());
-    assertEquals(FIRST + 2, layout.ints()[pass.pages() + 1]);
-    PagedLayout.Part part = pass.parts().get(0);
+    NaivePasses.Pass pass = layout.passes().get(0);
+    assertEquals(Tiles.ceil(first + 26, PAGE), pass.pageCount());
+    assertEquals(FIRST + 2, layout.ints().get(pass.pages() + 1));
+    NaivePasses.Part part = pass.parts().get(0);
     assertEquals(1, part.tileCount());
     assertEquals(24, part.first());
     assertEquals(26, part.rows());
-    int[] tile = Arrays.copyOfRange(layout.ints(), part.tiles(), part.tiles() + 6);
+    int[] tile = Arrays.copyOfRange(layout.ints().values(), part.tiles(), part.tiles() + 6);
     assertEquals(0, tile[0]);
     assertEquals(0, tile[1]);
     assertEquals(26, tile[2]);
@@ -128,22 +129,23 @@ class PagedLayoutTest {
       }
       layout.fill(step, step.tokens());
       int[] seen = new int[step.tokens()];
-      for (PagedLayout.Pass pass : layout.passes()) {
+      for (NaivePasses.Pass pass : layout.passes()) {
         int previous = 0;
-        for (PagedLayout.Part part : pass.parts()) {
-          assertTrue(part.first() % 8 == 0 && part.rows() <= PagedLayout.PART_ROWS);
+        for (NaivePasses.Part part : pass.parts()) {
+          assertTrue(part.first() % 8 == 0 && part.rows() <= NaivePasses.PART_ROWS);
           assertTrue(part.first() >= previous);
           previous = part.first();
           for (int t = 0; t < part.tileCount(); t++) {
             int[] tile =
-                Arrays.copyOfRange(layout.ints(), part.tiles() + 6 * t, part.tiles() + 6 * t + 6);
+                Arrays.copyOfRange(
+                    layout.ints().values(), part.tiles() + 6 * t, part.tiles() + 6 * t + 6);
             assertTrue(tile[0] % 8 == 0 && tile[2] <= tile[0] + 128 && tile[2] <= part.rows());
             int keys = pass.pages() + tile[4] / PAGE;
             for (int row = tile[1]; row < tile[2]; row++) {
               int t0 = part.first() + row;
               seen[t0]++;
               assertTrue(at(layout.length(), t0) <= tile[5]);
-              assertEquals(page(t0, tile[5] - 1), layout.ints()[keys + (tile[5] - 1) / PAGE]);
+              assertEquals(page(t0, tile[5] - 1), layout.ints().get(keys + (tile[5] - 1) / PAGE));
               assertEquals(at(layout.pageStart(), t0), tile[3]);
             }
           }
@@ -153,8 +155,8 @@ class PagedLayoutTest {
         assertEquals(PagedLayout.isNaive(step, t) ? 1 : 0, seen[t], "token " + t);
       }
       boolean[] absorbed = new boolean[step.tokens()];
-      for (PagedLayout.Range range : layout.ranges()) {
-        assertTrue(range.first() % 8 == 0 && range.rows() <= PagedLayout.RANGE_ROWS);
+      for (AbsorbedRanges.Range range : layout.ranges()) {
+        assertTrue(range.first() % 8 == 0 && range.rows() <= AbsorbedRanges.ROWS);
         Arrays.fill(absorbed, range.first(), range.first() + range.rows(), true);
       }
       for (int t = 0; t < step.tokens(); t++) {
@@ -174,11 +176,11 @@ class PagedLayoutTest {
     assertEquals(FIRST, page(0, 0));
     assertEquals(FIRST + 2, page(0, 64));
     assertEquals(PageCache.FIRST_TRIE_PAGE, page(0, 128));
-    PagedLayout.Range range = layout.ranges().get(0);
+    AbsorbedRanges.Range range = layout.ranges().get(0);
     int third = (FIRST + 4) * PAGE;
     int own = PageCache.FIRST_TRIE_PAGE * PAGE;
     assertEquals(4, range.copies());
-    int[] ints = layout.ints();
+    int[] ints = layout.ints().values();
     assertEquals(
         Arrays.toString(new int[] {third, third + 1, third + 7, third + 12}),
         Arrays.toString(Arrays.copyOfRange(ints, range.copyFrom(), range.copyFrom() + 4)));
@@ -196,9 +198,9 @@ class PagedLayoutTest {
     }
     layout.fill(step, step.tokens());
     assertEquals(3, layout.ranges().size());
-    for (PagedLayout.Range range : layout.ranges()) {
+    for (AbsorbedRanges.Range range : layout.ranges()) {
       for (int i = 0; i < range.copies(); i++) {
-        int page = layout.ints()[range.copyTo() + i] / PAGE;
+        int page = layout.ints().get(range.copyTo() + i) / PAGE;
         assertTrue(page >= PageCache.FIRST_TRIE_PAGE && page < FIRST, "page " + page);
       }
     }
@@ -218,11 +220,11 @@ class PagedLayoutTest {
     layout.fill(step, 64);
     assertEquals(4, layout.ranges().get(0).longest());
     assertEquals(256, layout.ranges().get(0).pieces());
-    assertTrue(PagedAttention.isPlanned(layout.ranges().get(0)));
+    assertTrue(AbsorbedAttention.isPlanned(layout.ranges().get(0)));
     step.clear();
     step.beginSequence(table(0, 100));
     step.addToken(1, 1023);
     layout.fill(step, 1);
-    assertFalse(PagedAttention.isPlanned(layout.ranges().get(0)));
+    assertFalse(AbsorbedAttention.isPlanned(layout.ranges().get(0)));
   }
 }

@@ -36,7 +36,14 @@ class OrderAndErrorsEndToEndTest extends EndToEnd {
     write("a.jsonl", String.join("\n", IntStream.range(0, 40).mapToObj(i -> line(i)).toList()));
     write("b.jsonl", String.join("\n", IntStream.range(40, 200).mapToObj(i -> line(i)).toList()));
     String[] options = {
-      "--input", path("*.jsonl"), "--text-column", "text", "--max-tokens", "2", "--partitions", "3",
+      "--input",
+      path("*.jsonl"),
+      "--prompt",
+      "{{ text }}",
+      "--max-tokens",
+      "2",
+      "--partitions",
+      "3",
     };
     done("generate", with(options, "--output", path("any")));
     done("generate", with(options, "--output", path("ordered"), "--preserve-order"));
@@ -56,13 +63,13 @@ class OrderAndErrorsEndToEndTest extends EndToEnd {
   void tooManyErrorsEndTheJob() {
     List<String> lines = new ArrayList<>();
     for (int i = 0; i < 20; i++) {
-      lines.add(i % 4 == 0 ? "{\"id\": %d, \"text\": null}".formatted(i) : line(i));
+      lines.add("{\"id\": %d, \"ids\": %s}".formatted(i, i % 4 == 0 ? "null" : "[5, " + i + "]"));
     }
     String[] options = {
       "--input",
       write("in.jsonl", String.join("\n", lines)),
-      "--text-column",
-      "text",
+      "--ids-column",
+      "ids",
       "--max-tokens",
       "1",
       "--output",
@@ -75,7 +82,7 @@ class OrderAndErrorsEndToEndTest extends EndToEnd {
       assertEquals(
           "moontide generate: 5 of 20 rows failed, more than --max-errors "
               + limit
-              + ": 5 × column text is null: a text is needed\n",
+              + ": 5 × column ids is null: an array is needed\n",
           run.err());
       assertFalse(Files.exists(folder.resolve("out")));
     }

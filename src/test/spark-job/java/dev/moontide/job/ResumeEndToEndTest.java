@@ -178,7 +178,7 @@ class ResumeEndToEndTest extends EndToEnd {
             DataTypes.BooleanType);
     FAILED.set(0);
     List<String> options =
-        List.of("--input", path("*.jsonl"), "--text-column", "text", "--id-column", "id");
+        List.of("--input", path("*.jsonl"), "--prompt", "{{ text }}", "--id-column", "id");
     List<String> few = List.of("--max-tokens", "2", "--temperature", "1", "--max-sequences", "8");
     String[] common = Stream.of(options, few).flatMap(List::stream).toArray(String[]::new);
     done("generate", with(common, "--output", path("failed"), "--where", "fails_once(id)"));

@@ -36,6 +36,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.TaskKilledException;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.DataTypes;
@@ -153,9 +154,7 @@ class FinishedResultsTest {
       }
       finished = computed.size();
       partition.killed = true;
-      assertThrows(
-          org.apache.spark.TaskKilledException.class,
-          () -> partition.answers.forEachRemaining(r -> {}));
+      assertThrows(TaskKilledException.class, () -> partition.answers.forEachRemaining(r -> {}));
     }
     assertTrue(finished >= 1000, () -> "finished: " + finished);
     List<String> retried = run(GREEDY, "b", rows(0, 3000));

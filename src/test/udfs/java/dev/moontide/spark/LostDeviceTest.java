@@ -20,13 +20,12 @@ import org.junit.jupiter.api.Test;
 
 /** Which failures of a task end its executor. */
 class LostDeviceTest {
-  private static final Throwable LOST = new MoontideException(Category.DEVICE, "illegal address");
-
   @Test
   void aLostDeviceEndsAnExecutorAndNeverTheDriver() {
-    assertTrue(LostDevice.endsExecutor(LOST, "3"));
-    assertTrue(LostDevice.endsExecutor(new IllegalStateException(LOST), "3"), "as a cause");
-    assertFalse(LostDevice.endsExecutor(LOST, "driver"), "local mode");
+    Throwable lost = new MoontideException(Category.DEVICE, "illegal address");
+    assertTrue(LostDevice.endsExecutor(lost, "3"));
+    assertTrue(LostDevice.endsExecutor(new IllegalStateException(lost), "3"), "as a cause");
+    assertFalse(LostDevice.endsExecutor(lost, "driver"), "local mode");
   }
 
   @Test

@@ -28,6 +28,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -194,8 +195,7 @@ class ModelCacheTest {
     Files.writeString(checksums, "0" + right.substring(1) + "  model-1.safetensors\n");
     MoontideException error = assertThrows(MoontideException.class, () -> models().whole(uri()));
     assertTrue(String.valueOf(error.getMessage()).contains("SHA256SUMS"), error.getMessage());
-    Files.writeString(
-        checksums, right.toUpperCase(java.util.Locale.ROOT) + " *model-1.safetensors\n");
+    Files.writeString(checksums, right.toUpperCase(Locale.ROOT) + " *model-1.safetensors\n");
     assertWhole(models().whole(uri()));
   }
 

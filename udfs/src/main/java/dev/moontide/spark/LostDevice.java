@@ -12,7 +12,6 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.MoontideException;
-import org.apache.spark.SparkContext$;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.util.TaskFailureListener;
@@ -28,6 +27,9 @@ import org.slf4j.LoggerFactory;
 public final class LostDevice implements TaskFailureListener {
   /** The process's exit status, in the log of whatever watches executors. */
   static final int EXIT_STATUS = 74;
+
+  /** What Spark names the driver where it runs tasks itself: its constant is Scala's own. */
+  private static final String DRIVER = "driver";
 
   private static final Logger LOG = LoggerFactory.getLogger(LostDevice.class);
 
@@ -50,7 +52,7 @@ public final class LostDevice implements TaskFailureListener {
    * Whether {@code error}, or what caused it, is a lost device and {@code executor} not the driver.
    */
   static boolean endsExecutor(Throwable error, String executor) {
-    if (executor.equals(SparkContext$.MODULE$.DRIVER_IDENTIFIER())) {
+    if (executor.equals(DRIVER)) {
       return false;
     }
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {

@@ -99,8 +99,8 @@ final class ModelCache {
       Path copy = cache.resolve(source.getName() + "-" + identity(uri, remote) + suffix);
       synchronized (COPYING) {
         Files.createDirectories(cache);
-        try (RandomAccessFile lock = new RandomAccessFile(copy + ".lock", "rw");
-            var held = lock.getChannel().lock()) {
+        try (RandomAccessFile lock = new RandomAccessFile(copy + ".lock", "rw")) {
+          lock.getChannel().lock(); // Closing the file releases it.
           if (!isComplete(copy, remote)) {
             fetch(files, remote, copy);
           }

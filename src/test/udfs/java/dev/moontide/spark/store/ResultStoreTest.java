@@ -31,6 +31,7 @@ import dev.moontide.spark.store.TaskResults.Standing;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
@@ -230,7 +231,7 @@ class ResultStoreTest {
     }
     Path torn = segments().get(0);
     byte[] bytes = Files.readAllBytes(torn);
-    Files.write(torn, java.util.Arrays.copyOf(bytes, bytes.length - 1));
+    Files.write(torn, Arrays.copyOf(bytes, bytes.length - 1));
     try (TaskResults task = task(store())) {
       compute(task, 0, 10);
     }

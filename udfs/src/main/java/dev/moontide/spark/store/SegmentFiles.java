@@ -15,6 +15,7 @@ import java.io.DataOutputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -104,7 +105,7 @@ final class SegmentFiles {
   }
 
   /** Without a permission to set, for which the local file system starts a process per file. */
-  private java.io.OutputStream create(Path path) throws IOException {
+  private OutputStream create(Path path) throws IOException {
     return files.create(
         path,
         true,

@@ -19,11 +19,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -35,7 +35,7 @@ final class ChildJvm implements AutoCloseable {
   private final Path log;
 
   /** What a killed process leaves behind belongs to nobody, so it is noted before. */
-  private final Set<ProcessHandle> orphans = new LinkedHashSet<>();
+  private final Set<ProcessHandle> orphans = ConcurrentHashMap.newKeySet();
 
   private ChildJvm(Process process, Path log) {
     this.process = process;

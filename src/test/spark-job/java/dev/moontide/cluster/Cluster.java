@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
 import org.apache.spark.launcher.JavaModuleOptions;
 
@@ -43,7 +44,7 @@ final class Cluster implements AutoCloseable {
   private final Path folder;
   private final Path home;
   private final Path jar;
-  private final List<ChildJvm> started = new ArrayList<>();
+  private final List<ChildJvm> started = new CopyOnWriteArrayList<>();
   private final List<ChildJvm> workers = new ArrayList<>();
   private final String master;
 
@@ -58,6 +59,8 @@ final class Cluster implements AutoCloseable {
     this.folder = folder;
     this.jar = jar;
     this.home = home(folder.resolve("spark"), sparkJars);
+    // A build that is interrupted closes nothing.
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> started.forEach(ChildJvm::killAll)));
     try {
       ChildJvm running =
           start(

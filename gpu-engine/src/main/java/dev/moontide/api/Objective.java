@@ -23,8 +23,24 @@ public sealed interface Objective {
    */
   record Sample(SamplingParameters parameters, long rowKey, int sampleIndex) implements Objective {}
 
-  /** The log-probability of each of the prompt's tokens after its first, given those before it. */
-  record Score() implements Objective {}
+  /**
+   * The log-probability of the prompt's tokens, each given those before it.
+   *
+   * @param from the first token that is scored, at least 1: nothing precedes the very first
+   */
+  record Score(int from) implements Objective {
+    public Score {
+      if (from < 1) {
+        throw MoontideException.configuration(
+            "score from token %d: allowed is 1 or more, as nothing precedes token 0", from);
+      }
+    }
+
+    /** Of every token but the first. */
+    public Score() {
+      this(1);
+    }
+  }
 
   /**
    * The probability of each choice as the prompt's continuation, normalised over the choices.

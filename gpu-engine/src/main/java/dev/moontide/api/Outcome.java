@@ -27,7 +27,8 @@ public sealed interface Outcome {
   /**
    * Log-probabilities of the prompt's tokens.
    *
-   * @param tokenLogprobs entry i is log p(token i + 1 | tokens 0 … i)
+   * @param tokenLogprobs entry i is log p(token f + i | tokens 0 … f + i - 1), with f the first
+   *     token scored ({@link Objective.Score#from})
    */
   record Scores(FloatList tokenLogprobs) implements Outcome {}
 

@@ -30,7 +30,7 @@ public enum KernelPath {
   /**
    * A path and why it was taken.
    *
-   * @param reason for people: {@code "the model and device 0 suit the Hopper kernels"}
+   * @param reason for people: {@code "the device and the model suit the Hopper kernels"}
    */
   public record Choice(KernelPath path, String reason) {}
 

@@ -96,6 +96,16 @@ public final class Engine implements AutoCloseable {
     return SHARED.get(options);
   }
 
+  /** What each of the JVM's shared engines has done since it was loaded. */
+  public static List<EngineStatistics> sharedStatistics() {
+    return SHARED.loaded().stream().map(Engine::statistics).toList();
+  }
+
+  /** Closes the JVM's shared engines; who asks for one then has it loaded again. */
+  public static void closeShared() {
+    SHARED.loaded().forEach(Engine::close);
+  }
+
   /**
    * Answers requests in completion order. Requests are drawn on the calling thread and only when
    * there is room; {@code hasNext} blocks until a result is there. The stream should be closed when

@@ -13,6 +13,7 @@ package dev.moontide.engine;
 
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
@@ -46,6 +47,15 @@ final class SharedEngines {
       }
       engines.remove(options, theirs);
     }
+  }
+
+  /** The engines that are loaded and not closed. */
+  List<Engine> loaded() {
+    return engines.values().stream()
+        .filter(future -> future.isDone() && !future.isCompletedExceptionally())
+        .map(CompletableFuture::join)
+        .filter(engine -> !engine.isClosed())
+        .toList();
   }
 
   private Engine load(EngineOptions options, CompletableFuture<Engine> future) {

@@ -13,8 +13,10 @@ package dev.moontide.scheduler;
 
 import dev.moontide.api.FloatList;
 import dev.moontide.api.GenerationRequest;
+import dev.moontide.api.Objective;
 import dev.moontide.api.Outcome;
 import dev.moontide.tensor.Step;
+import java.util.Arrays;
 import java.util.function.Consumer;
 
 /**
@@ -24,11 +26,13 @@ import java.util.function.Consumer;
  */
 public final class ScoredSequence extends Sequence {
   private final float[] logProbabilities;
+  private final int from;
   private int scored;
 
   public ScoredSequence(GenerationRequest request, Consumer<Sequence> sink) {
     super(request, sink);
     logProbabilities = new float[request.prompt().length() - 1];
+    from = request.objective() instanceof Objective.Score score ? score.from() : 1;
   }
 
   @Override
@@ -68,7 +72,9 @@ public final class ScoredSequence extends Sequence {
 
   @Override
   Outcome answer() {
-    return new Outcome.Scores(FloatList.of(logProbabilities));
+    int first = Math.min(from - 1, logProbabilities.length);
+    return new Outcome.Scores(
+        FloatList.of(Arrays.copyOfRange(logProbabilities, first, logProbabilities.length)));
   }
 
   @Override

@@ -12,6 +12,7 @@
 package dev.moontide.job;
 
 import java.util.List;
+import java.util.Optional;
 
 /** A command of {@code moontide}. */
 interface Command {
@@ -23,6 +24,11 @@ interface Command {
 
   /** Its options, as the help groups them. */
   List<OptionGroup> options();
+
+  /** The option whose value may also be typed without its name, if there is one. */
+  default Optional<CommandOption> operand() {
+    return Optional.empty();
+  }
 
   /** Lines of the help between the options and the examples. */
   default List<String> notes() {

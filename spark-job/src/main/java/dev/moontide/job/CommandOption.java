@@ -26,7 +26,9 @@ record CommandOption(String name, Takes takes, String parameter, String descript
   enum Takes {
     NOTHING,
     ONE,
-    ONE_OR_MORE
+    ONE_OR_MORE,
+    /** One, each time it is given. */
+    EACH
   }
 
   static CommandOption flag(String name, String description) {
@@ -39,6 +41,10 @@ record CommandOption(String name, Takes takes, String parameter, String descript
 
   static CommandOption many(String name, String parameter, String description) {
     return new CommandOption(name, Takes.ONE_OR_MORE, parameter, description);
+  }
+
+  static CommandOption each(String name, String parameter, String description) {
+    return new CommandOption(name, Takes.EACH, parameter, description);
   }
 
   /** Turns {@code maxTokens} into {@code max-tokens}; leaves kebab case as it is. */

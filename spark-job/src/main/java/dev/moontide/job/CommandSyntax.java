@@ -20,6 +20,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Model.ArgGroupSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Model.PositionalParamSpec;
 import picocli.CommandLine.Model.UsageMessageSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
@@ -73,6 +74,19 @@ final class CommandSyntax {
       group.options().forEach(option -> builder.addArg(spec(option)));
       spec.addArgGroup(builder.build());
     }
+    command
+        .operand()
+        .ifPresent(
+            operand ->
+                spec.addPositional(
+                    PositionalParamSpec.builder()
+                        .index("0")
+                        .arity("0..1")
+                        .type(String.class)
+                        .paramLabel(operand.parameter())
+                        .description(operand.description())
+                        .userObject(operand)
+                        .build()));
     return spec;
   }
 
@@ -82,6 +96,13 @@ final class CommandSyntax {
     return switch (option.takes()) {
       case NOTHING -> builder.arity("0").type(boolean.class).build();
       case ONE -> builder.arity("1").type(String.class).paramLabel(option.parameter()).build();
+      case EACH ->
+          builder
+              .arity("1")
+              .type(List.class)
+              .auxiliaryTypes(String.class)
+              .paramLabel(option.parameter())
+              .build();
       case ONE_OR_MORE ->
           builder
               .arity("1..*")
@@ -102,7 +123,7 @@ final class CommandSyntax {
     Map<String, List<String>> values = new LinkedHashMap<>();
     for (OptionSpec option : parsed.matchedOptions()) {
       List<String> typed = option.arity().max() == 0 ? List.of() : option.originalStringValues();
-      if (option.arity().max() == 1 && typed.size() > 1) {
+      if (option.arity().max() == 1 && !option.isMultiValue() && typed.size() > 1) {
         throw new ParameterException(
             line, option.longestName() + " is given twice: " + String.join(" and ", typed));
       }
@@ -110,6 +131,13 @@ final class CommandSyntax {
         rejectOptions(line, typed);
       }
       values.put(option.longestName().substring(2), typed);
+    }
+    for (PositionalParamSpec operand : parsed.matchedPositionals()) {
+      String name = operand.userObject() instanceof CommandOption option ? option.name() : "";
+      if (values.containsKey(name)) {
+        throw new ParameterException(line, "--" + name + " is given twice");
+      }
+      values.put(name, operand.originalStringValues());
     }
     return new Values(values);
   }

@@ -71,10 +71,12 @@ final class JobCommand implements Command {
     return new JobCommand(
         "score",
         "Gives the log-probability of every row's text or token ids under the model.",
-        List.of(),
+        List.of(OptionGroup.SCORES),
         List.of(
             "moontide score --model /models/Kimi-K2-Base --input texts.csv \\",
             "    --text-column text --output scored.parquet",
+            "moontide score --model /models/Kimi-K2-Base --input questions.parquet \\",
+            "    --prompt '{{ question }}' --continuation-column answer --output scored.parquet",
             "moontide score --model /models/Kimi-K2-Base --input tokens.parquet \\",
             "    --ids-column ids --output scored.parquet"));
   }
@@ -101,7 +103,9 @@ final class JobCommand implements Command {
 
   @Override
   public int run(Values values, Console console) {
-    Map<String, String> given = jobOptions(values);
+    Map<String, String> given = new LinkedHashMap<>();
+    given.put("task", name);
+    given.putAll(jobOptions(options, values));
     JobOptions parsed = JobOptions.fromMap(given);
     InputOptions input = InputOptions.of(values);
     OutputTarget output = OutputTarget.of(values);
@@ -117,10 +121,9 @@ final class JobCommand implements Command {
     return 0;
   }
 
-  /** The options of the transform, as {@link JobOptions#fromMap} reads them. */
-  private Map<String, String> jobOptions(Values values) {
+  /** The options of the transform among all, as {@link JobOptions#fromMap} reads them. */
+  static Map<String, String> jobOptions(List<OptionGroup> options, Values values) {
     Map<String, String> given = new LinkedHashMap<>();
-    given.put("task", name);
     for (OptionGroup group : options) {
       for (CommandOption option : group.options()) {
         if (values.has(option.name()) && JobOptions.names().contains(option.name())) {
@@ -135,7 +138,7 @@ final class JobCommand implements Command {
     return switch (option.takes()) {
       case NOTHING -> "true";
       case ONE -> values.one(option.name()).orElse("");
-      case ONE_OR_MORE -> json(values.all(option.name()));
+      case ONE_OR_MORE, EACH -> json(values.all(option.name()));
     };
   }
 

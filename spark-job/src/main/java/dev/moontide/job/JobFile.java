@@ -102,7 +102,7 @@ final class JobFile {
     return switch (option.takes()) {
       case NOTHING -> flag(option, node);
       case ONE -> Optional.of(List.of(text(option, node)));
-      case ONE_OR_MORE -> Optional.of(texts(option, node));
+      case ONE_OR_MORE, EACH -> Optional.of(texts(option, node));
     };
   }
 

@@ -30,6 +30,7 @@ public final class Main {
           JobCommand.label(),
           JobCommand.generate(),
           JobCommand.score(),
+          new SqlCommand(),
           new InspectCommand(),
           new BenchCommand());
 

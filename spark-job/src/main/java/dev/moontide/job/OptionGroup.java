@@ -82,6 +82,16 @@ record OptionGroup(String heading, List<CommandOption> options) {
                   "WHAT",
                   "error, truncate-left or truncate-right. Default: error.")));
 
+  static final OptionGroup SCORES =
+      new OptionGroup(
+          "Scores",
+          List.of(
+              one("text-column", "COLUMN", "The text to score. Default: text."),
+              one(
+                  "continuation-column",
+                  "COLUMN",
+                  "Score this text as what follows the prompt, not the prompt itself.")));
+
   static final OptionGroup LABELS =
       new OptionGroup(
           "Labels",
@@ -148,5 +158,12 @@ record OptionGroup(String heading, List<CommandOption> options) {
 
   OptionGroup {
     options = List.copyOf(options);
+  }
+
+  /** The same group with some of its options. */
+  OptionGroup only(String... names) {
+    List<String> kept = List.of(names);
+    return new OptionGroup(
+        heading, options.stream().filter(option -> kept.contains(option.name())).toList());
   }
 }

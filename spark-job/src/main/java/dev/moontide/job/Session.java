@@ -11,6 +11,8 @@
  */
 package dev.moontide.job;
 
+import dev.moontide.spark.MoontideExtensions;
+import java.util.Map;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
 import scala.Option;
@@ -31,6 +33,30 @@ record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
     if (there.isDefined() && !there.get().sparkContext().isStopped()) {
       return new Session(there.get(), false);
     }
+    return new Session(SparkSession.builder().config(configuration(command)).getOrCreate(), true);
+  }
+
+  /**
+   * A session with the SQL functions and {@code options} of its own: in the Spark application this
+   * JVM has, or else in a new one.
+   *
+   * @param options by name, in kebab-case
+   */
+  static Session withFunctions(String command, Map<String, String> options) {
+    Option<SparkSession> there = SparkSession.getDefaultSession();
+    boolean isOwn = there.isEmpty() || there.get().sparkContext().isStopped();
+    SparkSession.clearActiveSession();
+    SparkSession.clearDefaultSession();
+    SparkSession.Builder builder = SparkSession.builder().withExtensions(new MoontideExtensions());
+    SparkSession spark = (isOwn ? builder.config(configuration(command)) : builder).getOrCreate();
+    options.forEach((name, value) -> spark.conf().set("spark.moontide." + name, value));
+    if (!isOwn) {
+      SparkSession.setDefaultSession(there.get());
+    }
+    return new Session(spark, isOwn);
+  }
+
+  private static SparkConf configuration(String command) {
     SparkConf configuration = new SparkConf();
     // spark-submit names a job after its main class where the user names none.
     if (configuration.get("spark.app.name", Main.class.getName()).equals(Main.class.getName())) {
@@ -45,7 +71,7 @@ record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
       // Running tasks report their counts with the heartbeat.
       configuration.setIfMissing("spark.executor.heartbeatInterval", "1s");
     }
-    return new Session(SparkSession.builder().config(configuration).getOrCreate(), true);
+    return configuration;
   }
 
   /** Stops the session where the command opened it. */

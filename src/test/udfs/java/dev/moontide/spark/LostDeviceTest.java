@@ -20,12 +20,15 @@ import org.junit.jupiter.api.Test;
 
 /** Which failures of a task end its executor. */
 class LostDeviceTest {
+  private static MoontideException lost() {
+    return new MoontideException(Category.DEVICE, "illegal address");
+  }
+
   @Test
   void aLostDeviceEndsAnExecutorAndNeverTheDriver() {
-    Throwable lost = new MoontideException(Category.DEVICE, "illegal address");
-    assertTrue(LostDevice.endsExecutor(lost, "3"));
-    assertTrue(LostDevice.endsExecutor(new IllegalStateException(lost), "3"), "as a cause");
-    assertFalse(LostDevice.endsExecutor(lost, "driver"), "local mode");
+    assertTrue(LostDevice.endsExecutor(lost(), "3"));
+    assertTrue(LostDevice.endsExecutor(new IllegalStateException(lost()), "3"), "as a cause");
+    assertFalse(LostDevice.endsExecutor(lost(), "driver"), "local mode");
   }
 
   @Test

@@ -44,7 +44,7 @@ import org.jspecify.annotations.Nullable;
  * or by the text of a key. Dates and times become text in ISO 8601, times with a zone in UTC, so
  * that a prompt does not depend on the session's zone.
  */
-final class CatalystValues {
+public final class CatalystValues {
   private CatalystValues() {}
 
   /** Whether {@link #toJava} converts {@code type}. */
@@ -72,7 +72,7 @@ final class CatalystValues {
    *
    * @param value as in an {@link InternalRow}
    */
-  static @Nullable Object toJava(@Nullable Object value, DataType type) {
+  public static @Nullable Object toJava(@Nullable Object value, DataType type) {
     if (value == null || value instanceof Boolean) {
       return value;
     }

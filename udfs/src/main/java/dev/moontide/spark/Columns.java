@@ -97,6 +97,9 @@ final class Columns {
     } else if (prompt.source() instanceof Source.Ids ids) {
       check("ids-column", ids.column(), Columns::isIdArray, "an array of int or bigint");
     }
+    if (prompt.continuation() != null) {
+      check("continuation-column", prompt.continuation(), StringType.class::isInstance, "a string");
+    }
     if (prompt.system() != null) {
       checkTemplate("system", prompt.system());
     }

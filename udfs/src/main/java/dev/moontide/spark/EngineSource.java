@@ -56,7 +56,10 @@ final class EngineSource implements Inference.Source {
 
   @Override
   public Inference open(JobOptions options, StructType schema) {
-    EngineOptions engineOptions = engineOptions(options.model()).withGpu(gpu());
+    LoadFailures.throwIfFailed(options.model());
+    TaskContext task = TaskContext.get();
+    int gpu = gpu(task == null ? Map.of() : task.resourcesJMap());
+    EngineOptions engineOptions = engineOptions(options.model()).withGpu(gpu);
     // The tokenizer first: what is wrong with it shows before the weights are read.
     CheckpointText checkpoint = CheckpointText.of(engineOptions.model());
     RowPrompter prompter =
@@ -81,7 +84,8 @@ final class EngineSource implements Inference.Source {
     return new RequestKeys(model, Engine.maxModelLength(engine));
   }
 
-  private static EngineOptions engineOptions(ModelOptions model) {
+  /** The engine's options here, where a remote checkpoint is fetched first. */
+  static EngineOptions engineOptions(ModelOptions model) {
     return model.isRemote()
         ? model.engineOptions(
             COPIES.computeIfAbsent(model.location(), uri -> cache(model).whole(uri)))
@@ -101,11 +105,11 @@ final class EngineSource implements Inference.Source {
   }
 
   /**
-   * The task's GPU by Spark's resources ({@code spark.task.resource.gpu.amount}), else the first.
+   * The GPU among a task's or an executor's resources ({@code spark.task.resource.gpu.amount}),
+   * else the first.
    */
-  private static int gpu() {
-    TaskContext task = TaskContext.get();
-    ResourceInformation gpus = task == null ? null : task.resourcesJMap().get("gpu");
+  static int gpu(Map<String, ResourceInformation> resources) {
+    ResourceInformation gpus = resources.get("gpu");
     if (gpus == null || gpus.addresses().length == 0) {
       return 0;
     }

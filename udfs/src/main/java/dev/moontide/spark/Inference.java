@@ -26,9 +26,10 @@ import org.apache.spark.sql.types.StructType;
  * @param prompter makes a row's request
  * @param engine answers requests as {@link dev.moontide.engine.Engine#generate} does
  */
-record Inference(Prompter prompter, Function<Iterator<GenerationRequest>, ResultStream> engine) {
+public record Inference(
+    Prompter prompter, Function<Iterator<GenerationRequest>, ResultStream> engine) {
   /** Makes a row's request. */
-  interface Prompter {
+  public interface Prompter {
     /**
      * The request for {@code row}, with the number {@code id}.
      *
@@ -38,7 +39,7 @@ record Inference(Prompter prompter, Function<Iterator<GenerationRequest>, Result
   }
 
   /** Opens what a task computes with, on its executor. */
-  interface Source extends Serializable {
+  public interface Source extends Serializable {
     /**
      * Fails, on the driver and before any weights are read, where the options contradict the
      * checkpoint.

@@ -57,6 +57,11 @@ public record JobOptions(
       throw MoontideException.configuration(
           "choices are given with task score: allowed is with label and generate");
     }
+    if (task != Task.SCORE && prompt.continuation() != null) {
+      throw MoontideException.configuration(
+          "continuation-column is %s with task %s: allowed is with score",
+          prompt.continuation(), OptionMap.nameOf(task));
+    }
     if (task != Task.LABEL && output.truthColumn() != null) {
       throw MoontideException.configuration(
           "truth-column is %s with task %s: allowed is with label",

@@ -24,7 +24,7 @@ import org.slf4j.LoggerFactory;
  * starts another executor and tries the tasks there. In local mode the executor is the driver,
  * which stays, and the job fails.
  */
-final class LostDevice implements TaskFailureListener {
+public final class LostDevice implements TaskFailureListener {
   /** The process's exit status, in the log of whatever watches executors. */
   static final int EXIT_STATUS = 74;
 

@@ -55,11 +55,11 @@ final class OptionMap {
         });
   }
 
-  private static String key(String name) {
+  static String key(String name) {
     return name.replaceAll("[-_]", "").toLowerCase(Locale.ROOT);
   }
 
-  private static String nearest(String key, Map<String, String> kebabNames) {
+  static String nearest(String key, Map<String, String> kebabNames) {
     LevenshteinDistance distance = LevenshteinDistance.getDefaultInstance();
     return Collections.min(
             kebabNames.entrySet(),

@@ -57,6 +57,7 @@ final class OptionReader {
           "chat",
           "raw",
           "on-long-prompt",
+          "continuation-column",
           "max-tokens",
           "temperature",
           "top-p",
@@ -87,6 +88,11 @@ final class OptionReader {
 
   static JobOptions read(Map<String, String> options) {
     return new OptionReader(new OptionMap(options, NAMES)).jobOptions();
+  }
+
+  /** The model's options among all. */
+  static ModelOptions readModel(Map<String, String> options) {
+    return new OptionReader(new OptionMap(options, NAMES)).model();
   }
 
   private JobOptions jobOptions() {
@@ -123,7 +129,8 @@ final class OptionReader {
         source(task),
         options.string("system"),
         mode,
-        options.choice("on-long-prompt", LongPrompt.class, LongPrompt.ERROR));
+        options.choice("on-long-prompt", LongPrompt.class, LongPrompt.ERROR),
+        options.string("continuation-column"));
   }
 
   private Source source(Task task) {

@@ -46,7 +46,8 @@ final class PromptEncoder {
     this.checkpoint = checkpoint;
     source = prompt.source();
     chat = isChat(options, checkpoint);
-    addGenerationPrompt = options.task() != Task.SCORE;
+    // A continuation is what the model would have written.
+    addGenerationPrompt = options.task() != Task.SCORE || prompt.continuation() != null;
     system = prompt.system() == null ? null : PromptTemplate.compile(prompt.system());
     Set<String> used = new TreeSet<>(system == null ? Set.of() : system.columns());
     template = source instanceof Source.Template t ? PromptTemplate.compile(t.jinja()) : null;

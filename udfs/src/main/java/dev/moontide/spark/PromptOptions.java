@@ -23,9 +23,15 @@ import org.jspecify.annotations.Nullable;
  *     the checkpoint's template insert its own
  * @param mode chat or plain completion
  * @param longPrompt what becomes of a prompt that leaves no room for its answer
+ * @param continuation string column whose text is scored as the prompt's continuation; null scores
+ *     the prompt itself
  */
 public record PromptOptions(
-    Source source, @Nullable String system, Mode mode, LongPrompt longPrompt)
+    Source source,
+    @Nullable String system,
+    Mode mode,
+    LongPrompt longPrompt,
+    @Nullable String continuation)
     implements Serializable {
 
   /** What of a row its prompt is made of. */
@@ -75,6 +81,11 @@ public record PromptOptions(
     TRUNCATE_LEFT,
     /** The end of the text is dropped. */
     TRUNCATE_RIGHT
+  }
+
+  /** Of a prompt that is not the beginning of a text to score. */
+  public PromptOptions(Source source, @Nullable String system, Mode mode, LongPrompt longPrompt) {
+    this(source, system, mode, longPrompt, null);
   }
 
   public PromptOptions {

@@ -38,6 +38,7 @@ final class RowPrompter implements Inference.Prompter {
   private final @Nullable Column ids;
   private final @Nullable Column rowId;
   private final @Nullable Column choicesColumn;
+  private final @Nullable Column continuation;
   private final @Nullable ChoiceSet fixedChoices;
   private final @Nullable Truncation truncation;
 
@@ -67,6 +68,8 @@ final class RowPrompter implements Inference.Prompter {
         choices != null && choices.source() instanceof ChoiceOptions.Source.Fixed fixed
             ? checkpoint.choices(fixed.names(), chat)
             : null;
+    String continuationColumn = options.prompt().continuation();
+    continuation = continuationColumn == null ? null : Column.of(schema, continuationColumn);
     truncation =
         options.prompt().longPrompt() == LongPrompt.ERROR
             ? null
@@ -76,8 +79,30 @@ final class RowPrompter implements Inference.Prompter {
   @Override
   public GenerationRequest request(long id, InternalRow row) {
     ChoiceSet choices = choicesColumn == null ? fixedChoices : choices(choicesColumn, row);
-    TokenIds prompt = prompt(row, choices);
+    if (continuation != null) {
+      return scoreContinuation(id, row, continuation);
+    }
+    TokenIds prompt = prompt(row, limit(choices));
     return new GenerationRequest(id, prompt, objective(row, prompt, choices));
+  }
+
+  /** A text after its prompt, each made into tokens by itself, as a model would have written it. */
+  private GenerationRequest scoreContinuation(long id, InternalRow row, Column column) {
+    String text = column.text(row);
+    if (text == null) {
+      throw MoontideException.row("column %s is null: a text is needed", column.name());
+    }
+    TokenIds scored = checkpoint.tokenizer().encode(text);
+    TokenIds prompt = prompt(row, maxModelLength - scored.length());
+    if (prompt.length() == 0) {
+      throw MoontideException.row(
+          "the prompt has no tokens, so nothing precedes the first token of column %s",
+          column.name());
+    }
+    int[] tokens = new int[prompt.length() + scored.length()];
+    prompt.copyTo(0, prompt.length(), tokens, 0);
+    scored.copyTo(0, scored.length(), tokens, prompt.length());
+    return new GenerationRequest(id, TokenIds.of(tokens), new Objective.Score(prompt.length()));
   }
 
   private Objective objective(InternalRow row, TokenIds prompt, @Nullable ChoiceSet choices) {
@@ -92,10 +117,13 @@ final class RowPrompter implements Inference.Prompter {
     return new Objective.Sample(options.sampling(), key, 0);
   }
 
-  private TokenIds prompt(InternalRow row, @Nullable ChoiceSet choices) {
+  /**
+   * @param limit tokens it is truncated to, where it is
+   */
+  private TokenIds prompt(InternalRow row, int limit) {
     if (ids != null) {
       TokenIds prompt = tokenIds(ids, row);
-      return truncation == null ? prompt : truncation.fit(prompt, limit(choices));
+      return truncation == null ? prompt : truncation.fit(prompt, limit);
     }
     if (encoder == null) {
       throw new IllegalStateException("a prompt is either text or token ids");
@@ -103,7 +131,7 @@ final class RowPrompter implements Inference.Prompter {
     RowTexts texts = encoder.read(row);
     return truncation == null
         ? encoder.encode(texts)
-        : truncation.fit(texts, encoder::encode, checkpoint.tokenizer(), limit(choices));
+        : truncation.fit(texts, encoder::encode, checkpoint.tokenizer(), limit);
   }
 
   /** Tokens of a truncated prompt at most; whether others are too long, the engine says. */

@@ -1,0 +1,173 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.codahale.metrics.MetricRegistry;
+import dev.moontide.api.MoontideException;
+import dev.moontide.engine.Engine;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.spark.SparkConf;
+import org.apache.spark.api.plugin.DriverPlugin;
+import org.apache.spark.api.plugin.ExecutorPlugin;
+import org.apache.spark.api.plugin.PluginContext;
+import org.apache.spark.resource.ResourceInformation;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(120)
+class MoontidePluginTest {
+  private static final String MODEL =
+      Path.of(System.getProperty("moontide.root"), "examples/models/tiny-k2-instruct")
+          .toAbsolutePath()
+          .normalize()
+          .toString();
+  private static final StructType TEXT = new StructType().add("text", DataTypes.StringType);
+
+  /** What Spark gives a plugin. */
+  private static final class Context implements PluginContext {
+    final MetricRegistry registry = new MetricRegistry();
+    final SparkConf conf = new SparkConf(false);
+    final List<Object> sent = new ArrayList<>();
+
+    Context(Map<String, String> options) {
+      options.forEach((name, value) -> conf.set("spark.moontide." + name, value));
+    }
+
+    @Override
+    public MetricRegistry metricRegistry() {
+      return registry;
+    }
+
+    @Override
+    public SparkConf conf() {
+      return conf;
+    }
+
+    @Override
+    public String executorID() {
+      return "7";
+    }
+
+    @Override
+    public String hostname() {
+      throw new NullPointerException("as on executors");
+    }
+
+    @Override
+    public Map<String, ResourceInformation> resources() {
+      return Map.of();
+    }
+
+    @Override
+    public void send(Object message) {
+      sent.add(message);
+    }
+
+    @Override
+    public Object ask(Object message) {
+      throw new UnsupportedOperationException("not asked");
+    }
+
+    double gauge(String name) {
+      return (Double) registry.getGauges().get(name).getValue();
+    }
+  }
+
+  private static JobOptions label(String model) {
+    return JobOptions.fromMap(
+        Map.of("task", "label", "model", model, "labels", "a,b", "backend", "cpu", "dtype", "f32"));
+  }
+
+  private static Throwable failureOfTask(String model) throws InterruptedException {
+    EngineSource tasks = new EngineSource();
+    while (true) {
+      MoontideException failure =
+          assertThrows(MoontideException.class, () -> tasks.open(label(model), TEXT));
+      if (String.valueOf(failure.getMessage()).contains("when this executor started")) {
+        return failure;
+      }
+      Thread.sleep(20); // before the plugin's own attempt has failed a task fails by its own
+    }
+  }
+
+  @Test
+  void theEngineIsLoadedAheadSharedAndClosed() throws Exception {
+    Context context = new Context(Map.of("model", MODEL, "backend", "cpu", "dtype", "f32"));
+    ExecutorPlugin executor = new MoontidePlugin().executorPlugin();
+    executor.init(context, Map.of());
+    while (Engine.sharedStatistics().isEmpty()) {
+      Thread.sleep(20);
+    }
+    new EngineSource().open(label(MODEL), TEXT);
+    assertEquals(1, Engine.sharedStatistics().size(), "the task's engine is the plugin's");
+    assertEquals(1, context.gauge("engines"));
+    assertTrue(context.gauge("loadedBytes") > 1e6);
+    executor.shutdown();
+    assertEquals(List.of(), Engine.sharedStatistics());
+
+    DriverPlugin driver = new MoontidePlugin().driverPlugin();
+    Context onDriver = new Context(Map.of("model", MODEL));
+    driver.init(null, onDriver);
+    driver.registerMetrics("app", onDriver);
+    EngineTotals.OfExecutor report =
+        assertInstanceOf(EngineTotals.OfExecutor.class, context.sent.get(0));
+    assertEquals("7", report.executor());
+    assertEquals("", driver.receive(report));
+    driver.receive(report);
+    driver.receive(new EngineTotals.OfExecutor("8", report.totals()));
+    assertEquals(2 * report.totals().engines(), onDriver.gauge("cluster.engines"));
+    assertEquals(1, report.totals().engines());
+  }
+
+  @Test
+  void aModelThatCannotBeLoadedFailsTasksWithTheReasonNotTheExecutor() throws Exception {
+    Context context =
+        new Context(Map.of("model", "/no/such/model", "backend", "cpu", "dtype", "f32"));
+    ExecutorPlugin executor = new MoontidePlugin().executorPlugin();
+    executor.init(context, Map.of());
+    Throwable failure = failureOfTask("/no/such/model");
+    assertTrue(failure.getMessage().contains("/no/such/model"), failure::getMessage);
+    executor.shutdown();
+    MoontideException later =
+        assertThrows(
+            MoontideException.class, () -> new EngineSource().open(label("/no/such/model"), TEXT));
+    assertTrue(!String.valueOf(later.getMessage()).contains("when this executor started"));
+  }
+
+  @Test
+  void whatIsNotAskedForIsNotLoadedAndBadOptionsEndTheDriverOnly() {
+    Context context = new Context(Map.of("model", MODEL, "preload", "false"));
+    ExecutorPlugin executor = new MoontidePlugin().executorPlugin();
+    executor.init(context, Map.of());
+    executor.shutdown();
+    assertEquals(0, context.gauge("engines"));
+
+    Context bad = new Context(Map.of("model", MODEL, "max-sequences", "none"));
+    ExecutorPlugin other = new MoontidePlugin().executorPlugin();
+    other.init(bad, Map.of());
+    other.shutdown();
+    MoontideException refusal =
+        assertThrows(
+            MoontideException.class, () -> new MoontidePlugin().driverPlugin().init(null, bad));
+    assertEquals("max-sequences is none: allowed is a whole number", refusal.getMessage());
+  }
+}

@@ -1,0 +1,103 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark;
+
+import dev.moontide.api.EngineOptions;
+import dev.moontide.engine.Engine;
+import java.io.IOException;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.api.plugin.ExecutorPlugin;
+import org.apache.spark.api.plugin.PluginContext;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The plugin on an executor. It loads on a thread of its own: the executor must send its first
+ * heartbeat within two minutes, however long a checkpoint takes. Tasks that come meanwhile wait for
+ * the same load. What goes wrong here is told to the tasks; an exception from {@link #init} would
+ * have Spark start the executor again and again.
+ */
+final class EngineExecutor implements ExecutorPlugin {
+  private static final Logger LOG = LoggerFactory.getLogger(EngineExecutor.class);
+  private static final int REPORT_SECONDS = 10;
+
+  private final ThreadFactory daemons =
+      task -> {
+        Thread thread = new Thread(task, "moontide-plugin");
+        thread.setDaemon(true);
+        return thread;
+      };
+  private final ExecutorService loading = Executors.newSingleThreadExecutor(daemons);
+  private final ScheduledExecutorService reporting =
+      Executors.newSingleThreadScheduledExecutor(daemons);
+  private @Nullable PluginContext context;
+
+  @Override
+  public void init(PluginContext plugin, Map<String, String> extra) {
+    context = plugin;
+    EngineTotals.register(plugin.metricRegistry(), "", EngineTotals::ofThisJvm);
+    reporting.scheduleWithFixedDelay(
+        this::report, REPORT_SECONDS, REPORT_SECONDS, TimeUnit.SECONDS);
+    try {
+      SessionOptions options = SessionOptions.of(plugin.conf());
+      if (options.isPreloaded()) {
+        options
+            .model()
+            .ifPresent(
+                model ->
+                    loading.execute(() -> load(model, EngineSource.gpu(plugin.resources()))));
+      }
+    } catch (RuntimeException e) {
+      LOG.error("nothing is loaded ahead: {}", e.getMessage());
+    }
+  }
+
+  private static void load(ModelOptions model, int gpu) {
+    try {
+      LOG.info("loading {} ahead of the first task", model.location());
+      EngineOptions options = EngineSource.engineOptions(model).withGpu(gpu);
+      CheckpointText.of(options.model());
+      Engine.shared(options);
+    } catch (RuntimeException | Error e) {
+      // Logged, and thrown by each task that needs it.
+      LOG.error("{} cannot be loaded", model.location(), e);
+      LoadFailures.remember(model, e);
+    }
+  }
+
+  private void report() {
+    PluginContext plugin = context;
+    if (plugin == null) {
+      return;
+    }
+    try {
+      plugin.send(new EngineTotals.OfExecutor(plugin.executorID(), EngineTotals.ofThisJvm()));
+    } catch (IOException | RuntimeException e) {
+      LOG.debug("the driver was not told what the engine does", e);
+    }
+  }
+
+  @Override
+  public void shutdown() {
+    reporting.shutdownNow();
+    loading.shutdownNow();
+    report();
+    Engine.closeShared();
+    LoadFailures.forget();
+  }
+}

@@ -1,0 +1,165 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.spark.sql;
+
+import dev.moontide.spark.Inference;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.apache.spark.SparkContext;
+import org.apache.spark.rdd.RDD;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.Attribute;
+import org.apache.spark.sql.catalyst.expressions.AttributeSet;
+import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
+import org.apache.spark.sql.catalyst.expressions.Expression;
+import org.apache.spark.sql.catalyst.expressions.SortOrder;
+import org.apache.spark.sql.catalyst.plans.physical.Partitioning;
+import org.apache.spark.sql.execution.SparkPlan;
+import org.apache.spark.sql.execution.UnaryExecNode;
+import org.apache.spark.sql.execution.metric.SQLMetric;
+import org.apache.spark.sql.execution.metric.SQLMetrics;
+import org.jspecify.annotations.Nullable;
+import scala.collection.immutable.IndexedSeq;
+import scala.collection.immutable.Seq;
+import scala.jdk.javaapi.CollectionConverters;
+
+/** {@link InferencePlan}, executed: each task asks the engine about its partition's rows. */
+public final class InferenceExec extends SparkPlan implements UnaryExecNode {
+  private static final long serialVersionUID = 1L;
+
+  private final Seq<Expression> calls;
+  private final Seq<Attribute> answers;
+  private final SparkPlan child;
+  private final Inference.Source source;
+  private transient @Nullable Map<String, SQLMetric> metrics;
+
+  public InferenceExec(
+      Seq<Expression> calls, Seq<Attribute> answers, SparkPlan child, Inference.Source source) {
+    this.calls = calls;
+    this.answers = answers;
+    this.child = child;
+    this.source = source;
+  }
+
+  @Override
+  public SparkPlan child() {
+    return child;
+  }
+
+  @Override
+  public SparkPlan withNewChildInternal(SparkPlan newChild) {
+    return new InferenceExec(calls, answers, newChild, source);
+  }
+
+  @Override
+  public Seq<SparkPlan> children() {
+    return ScalaLists.seq(List.of(child));
+  }
+
+  @Override
+  public SparkPlan withNewChildrenInternal(IndexedSeq<SparkPlan> newChildren) {
+    return withNewChildInternal(newChildren.head());
+  }
+
+  @Override
+  public Seq<Attribute> output() {
+    List<Attribute> output = new ArrayList<>(ScalaLists.list(child.output()));
+    output.addAll(ScalaLists.list(answers));
+    return ScalaLists.seq(output);
+  }
+
+  @Override
+  public AttributeSet producedAttributes() {
+    return AttributeSet$.MODULE$.apply(ScalaLists.<Expression>seq(ScalaLists.list(answers)));
+  }
+
+  @Override
+  public Partitioning outputPartitioning() {
+    return child.outputPartitioning();
+  }
+
+  @Override
+  public Seq<SortOrder> outputOrdering() {
+    return child.outputOrdering();
+  }
+
+  @Override
+  public scala.collection.immutable.Map<String, SQLMetric> metrics() {
+    return scala.collection.immutable.Map.from(CollectionConverters.asScala(metricsByName()));
+  }
+
+  private synchronized Map<String, SQLMetric> metricsByName() {
+    if (metrics == null) {
+      SparkContext context = sparkContext();
+      Map<String, SQLMetric> created = new LinkedHashMap<>();
+      InferenceMetrics.NAMES.forEach(
+          (name, shown) -> created.put(name, SQLMetrics.createMetric(context, shown)));
+      created.put(
+          InferenceMetrics.ENGINE_TIME,
+          SQLMetrics.createTimingMetric(
+              context, "time waiting for the engine", SQLMetrics.createTimingMetric$default$3()));
+      metrics = created;
+    }
+    return metrics;
+  }
+
+  @Override
+  public RDD<InternalRow> doExecute() {
+    InferencePartition partition =
+        new InferencePartition(
+            calls, child.output(), output(), source, new InferenceMetrics(metricsByName()));
+    return child.execute().toJavaRDD().mapPartitions(partition, true).rdd();
+  }
+
+  @Override
+  public String argString(int maxFields) {
+    return InferencePlan.describe(calls, answers);
+  }
+
+  @Override
+  public int productArity() {
+    return 4;
+  }
+
+  @Override
+  public Object productElement(int index) {
+    return switch (index) {
+      case 0 -> calls;
+      case 1 -> answers;
+      case 2 -> child;
+      case 3 -> source;
+      default -> throw new IndexOutOfBoundsException(index);
+    };
+  }
+
+  @Override
+  public boolean canEqual(Object other) {
+    return other instanceof InferenceExec;
+  }
+
+  @Override
+  public boolean equals(@Nullable Object other) {
+    return other instanceof InferenceExec that
+        && calls.equals(that.calls)
+        && answers.equals(that.answers)
+        && child.equals(that.child)
+        && source.equals(that.source);
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(calls, answers, child, source);
+  }
+}

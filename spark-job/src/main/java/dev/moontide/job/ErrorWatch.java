@@ -60,7 +60,7 @@ final class ErrorWatch {
           ticks.scheduleWithFixedDelay(
               this::look, EVERY_MILLIS, EVERY_MILLIS, TimeUnit.MILLISECONDS);
       work.run();
-    } catch (RuntimeException cancelled) {
+    } catch (Exception cancelled) { // SparkException is checked, but Scala does not declare it
       JobMetrics.Snapshot seen = exceeded;
       if (seen != null) {
         throw new MoontideException(

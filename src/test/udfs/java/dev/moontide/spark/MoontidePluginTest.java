@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.ExecutorPlugin;
@@ -88,7 +89,7 @@ class MoontidePluginTest {
     }
 
     double gauge(String name) {
-      return (Double) registry.getGauges().get(name).getValue();
+      return (Double) Objects.requireNonNull(registry.getGauges().get(name), name).getValue();
     }
   }
 
@@ -134,7 +135,7 @@ class MoontidePluginTest {
     assertEquals("", driver.receive(report));
     driver.receive(report);
     driver.receive(new EngineTotals.OfExecutor("8", report.totals()));
-    assertEquals(2 * report.totals().engines(), onDriver.gauge("cluster.engines"));
+    assertEquals(2.0 * report.totals().engines(), onDriver.gauge("cluster.engines"));
     assertEquals(1, report.totals().engines());
   }
 
@@ -145,7 +146,7 @@ class MoontidePluginTest {
     ExecutorPlugin executor = new MoontidePlugin().executorPlugin();
     executor.init(context, Map.of());
     Throwable failure = failureOfTask("/no/such/model");
-    assertTrue(failure.getMessage().contains("/no/such/model"), failure::getMessage);
+    assertTrue(failure.toString().contains("/no/such/model"), failure::toString);
     executor.shutdown();
     MoontideException later =
         assertThrows(

@@ -25,6 +25,7 @@ import java.util.function.Supplier;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 
 /**
@@ -36,7 +37,7 @@ abstract class SqlTest {
   private static final Supplier<SparkSession> SESSION = new Shared();
 
   private static final class Shared implements Supplier<SparkSession> {
-    private SparkSession session;
+    private @Nullable SparkSession session;
 
     @Override
     public synchronized SparkSession get() {

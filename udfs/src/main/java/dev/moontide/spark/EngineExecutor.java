@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
@@ -51,16 +52,17 @@ final class EngineExecutor implements ExecutorPlugin {
   public void init(PluginContext plugin, Map<String, String> extra) {
     context = plugin;
     EngineTotals.register(plugin.metricRegistry(), "", EngineTotals::ofThisJvm);
-    reporting.scheduleWithFixedDelay(
-        this::report, REPORT_SECONDS, REPORT_SECONDS, TimeUnit.SECONDS);
+    // Never waited for: a report throws nothing, and shutdown ends them.
+    Future<?> unused =
+        reporting.scheduleWithFixedDelay(
+            this::report, REPORT_SECONDS, REPORT_SECONDS, TimeUnit.SECONDS);
     try {
       SessionOptions options = SessionOptions.of(plugin.conf());
       if (options.isPreloaded()) {
         options
             .model()
             .ifPresent(
-                model ->
-                    loading.execute(() -> load(model, EngineSource.gpu(plugin.resources()))));
+                model -> loading.execute(() -> load(model, EngineSource.gpu(plugin.resources()))));
       }
     } catch (RuntimeException e) {
       LOG.error("nothing is loaded ahead: {}", e.getMessage());

@@ -46,24 +46,30 @@ public record ModelCall(Function function, JobOptions options, Map<String, Strin
 
   /** The SQL functions. */
   public enum Function {
-    AI_GEN("generate", "prompt", DataTypes.StringType),
-    AI_CLASSIFY("label", "text", DataTypes.StringType),
-    AI_QUERY("generate", "prompt", QUERY),
-    AI_SCORE("score", "prompt", DataTypes.DoubleType);
+    AI_GEN("generate", "prompt"),
+    AI_CLASSIFY("label", "text"),
+    AI_QUERY("generate", "prompt"),
+    AI_SCORE("score", "prompt");
 
     private final String task;
     private final String text;
-    private final DataType type;
 
-    Function(String task, String text, DataType type) {
+    Function(String task, String text) {
       this.task = task;
       this.text = text;
-      this.type = type;
     }
 
     /** As it is written in SQL. */
     public String sqlName() {
       return name().toLowerCase(Locale.ROOT);
+    }
+
+    private DataType type() {
+      return switch (this) {
+        case AI_GEN, AI_CLASSIFY -> DataTypes.StringType;
+        case AI_QUERY -> QUERY;
+        case AI_SCORE -> DataTypes.DoubleType;
+      };
     }
   }
 
@@ -112,7 +118,7 @@ public record ModelCall(Function function, JobOptions options, Map<String, Strin
 
   /** The type of the answer, which is null where an argument is, or where the row failed. */
   public DataType type() {
-    return function.type;
+    return function.type();
   }
 
   /** The columns that hold its arguments' values. */

@@ -113,6 +113,7 @@ final class SqlCommand implements Command {
       if (output.isPresent()) {
         writer.write(rows, output.get(), output.get().path());
       } else if (rows.columns().length > 0) {
+        spark.conf().set("spark.sql.jsonGenerator.ignoreNullFields", "false");
         rows.toJSON().collectAsList().forEach(console.out()::println);
         console.out().flush();
       }

@@ -58,7 +58,7 @@ class MainTest {
       delimiter = '|',
       textBlock =
           """
-          lable                                   | no command lable: the commands are label, generate, score, inspect, bench
+          lable                                   | no command lable: the commands are label, generate, score, sql, inspect, bench
           label --modle x                         | did you mean --model?
           label --input a b --modle x             | Unknown option: '--modle': did you mean --model?
           label --model                           | --model

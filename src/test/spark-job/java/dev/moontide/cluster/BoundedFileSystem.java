@@ -14,10 +14,14 @@ package dev.moontide.cluster;
 import java.io.File;
 import java.io.FilterOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.URI;
 import java.nio.file.Files;
+import java.util.List;
 import java.util.Objects;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -82,6 +86,21 @@ public final class BoundedFileSystem extends RawLocalFileSystem {
         }
       }
     };
+  }
+
+  /** Puts this class, which no Spark has, into a jar in {@code folder}. */
+  static java.nio.file.Path jar(java.nio.file.Path folder) throws IOException {
+    String classes = BoundedFileSystem.class.getName().replace('.', '/');
+    java.nio.file.Path jar = folder.resolve("bounded-file-system.jar");
+    try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
+      for (String name : List.of(classes + ".class", classes + "$1.class")) {
+        out.putNextEntry(new JarEntry(name));
+        try (InputStream bytes = BoundedFileSystem.class.getResourceAsStream("/" + name)) {
+          Objects.requireNonNull(bytes, name).transferTo(out);
+        }
+      }
+    }
+    return jar;
   }
 
   private long room() throws IOException {

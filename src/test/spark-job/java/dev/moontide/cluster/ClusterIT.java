@@ -64,8 +64,8 @@ class ClusterIT {
   static void start() throws IOException {
     deleteAll(FOLDER);
     Files.createDirectories(FOLDER);
-    cluster =
-        new Cluster(FOLDER, JAR, ChildJvm.read(JAR.resolveSibling("spark-class-path")).strip());
+    String sparkJars = ChildJvm.read(JAR.resolveSibling("spark-class-path")).strip();
+    cluster = new Cluster(FOLDER, JAR, sparkJars + ":" + BoundedFileSystem.jar(FOLDER));
     try (ChildJvm job = cluster.runLocally("local", PROPERTIES, label("local"))) {
       assertEquals(0, job.await(Cluster.LIMIT), job::log);
     }
@@ -168,6 +168,14 @@ class ClusterIT {
         },
         job::log);
     assertFalse(output.exists(), "the output is there before the job is done");
+  }
+
+  /** What the job says of its end, among what Spark logs. */
+  private static String told(ChildJvm job) {
+    return job.log()
+        .lines()
+        .filter(line -> line.startsWith("moontide label: "))
+        .reduce("", (before, line) -> line);
   }
 
   private static Map<String, String> executorLogs(ChildJvm job) {
@@ -303,6 +311,7 @@ class ClusterIT {
         configuration(
             "spark.network.timeout", "15s",
             "spark.executor.heartbeatInterval", "1s",
+            "spark.network.timeoutInterval", "1s",
             "spark.storage.blockManagerTimeoutIntervalMs", "1s");
     try (ChildJvm job = submit("hang", configuration, label("hang"))) {
       awaitResults(job, output);
@@ -319,23 +328,16 @@ class ClusterIT {
     Path room = FOLDER.resolve("room");
     Files.writeString(room, "60000");
     Output output = output("full");
-    String testClasses = System.getProperty("moontide.test.classes");
     Map<String, String> configuration =
         configuration(
             "spark.hadoop.fs.bounded.impl",
             BoundedFileSystem.class.getName(),
             "spark.hadoop." + BoundedFileSystem.ROOM,
-            room.toString(),
-            "spark.driver.extraClassPath",
-            testClasses,
-            "spark.executor.extraClassPath",
-            testClasses);
+            room.toString());
     List<String> arguments = label("full", "--output", "bounded:" + output.folder());
     try (ChildJvm job = submit("full", configuration, arguments)) {
       assertEquals(1, job.await(Cluster.LIMIT), job::log);
-      String last = job.log().strip().lines().reduce("", (before, line) -> line);
-      assertTrue(last.contains("the finished results in"), job::log);
-      assertTrue(last.contains("No space left on device"), job::log);
+      assertTrue(told(job).contains("No space left on device"), job::log);
     }
     assertFalse(output.exists(), "half an output is at the output's place");
     awaitFreeWorkers();
@@ -356,22 +358,22 @@ class ClusterIT {
     }
     Path weights = model.resolve("model-00002-of-00002.safetensors");
     Path away = FOLDER.resolve("model-00002-of-00002.safetensors");
-    Output output = output("model");
-    List<String> arguments = label("model", "--model", model.toString());
+    Output output = output("lost-model");
+    List<String> arguments = label("lost-model", "--model", model.toString());
     // One executor: no other takes the tasks that its replacement cannot compute.
     Map<String, String> configuration = configuration("spark.cores.max", "2");
-    try (ChildJvm job = submit("model", configuration, arguments)) {
+    try (ChildJvm job = submit("lost-model", configuration, arguments)) {
       awaitResults(job, output);
       Files.move(weights, away, StandardCopyOption.ATOMIC_MOVE);
       assertTrue(cluster.executors().get(0).destroyForcibly());
       assertNotEquals(0, job.await(Cluster.LIMIT), job::log);
-      String last = job.log().strip().lines().reduce("", (before, line) -> line);
-      assertTrue(last.contains(weights.toString()), job::log);
+      String told = told(job);
+      assertTrue(told.contains(weights.toString()), job::log);
     }
     assertFalse(output.exists(), "half an output is at the output's place");
     awaitFreeWorkers();
     Files.move(away, weights, StandardCopyOption.ATOMIC_MOVE);
-    try (ChildJvm job = submit("model-again", configuration, arguments)) {
+    try (ChildJvm job = submit("lost-model-again", configuration, arguments)) {
       assertDone(job, output);
       assertTrue(output.count("reused") > 0);
     }

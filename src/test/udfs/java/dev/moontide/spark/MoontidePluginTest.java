@@ -13,6 +13,7 @@ package dev.moontide.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -132,7 +133,7 @@ class MoontidePluginTest {
     EngineTotals.OfExecutor report =
         assertInstanceOf(EngineTotals.OfExecutor.class, context.sent.get(0));
     assertEquals("7", report.executor());
-    assertEquals("", driver.receive(report));
+    assertNull(driver.receive(report));
     driver.receive(report);
     driver.receive(new EngineTotals.OfExecutor("8", report.totals()));
     assertEquals(2.0 * report.totals().engines(), onDriver.gauge("cluster.engines"));

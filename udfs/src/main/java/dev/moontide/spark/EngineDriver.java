@@ -16,6 +16,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.PluginContext;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The plugin on the driver: checks the options before any executor starts, and sums what they do.
@@ -46,10 +47,10 @@ final class EngineDriver implements DriverPlugin {
   }
 
   @Override
-  public Object receive(Object message) {
+  public @Nullable Object receive(Object message) {
     if (message instanceof EngineTotals.OfExecutor report) {
       byExecutor.put(report.executor(), report.totals());
     }
-    return "";
+    return null; // Spark warns of a reply, as none is expected.
   }
 }

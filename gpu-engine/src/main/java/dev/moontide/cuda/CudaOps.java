@@ -12,6 +12,7 @@
 package dev.moontide.cuda;
 
 import dev.moontide.tensor.DType;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.MatrixSource;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Step;
@@ -150,16 +151,9 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
   }
 
   @Override
-  public void argmax(int[] out, Tensor x, int n) {
+  public void answer(LogitQueries queries, Tensor x) {
     begin();
-    Shapes.checkRows("argmax", x.capacity(), n);
-    logits.argmax(out, (CudaTensor) x, n);
-  }
-
-  @Override
-  public void logProbabilities(double[] out, Tensor x, int[] rowOf, int[] tokens, int count) {
-    begin();
-    logits.logProbabilities(out, (CudaTensor) x, rowOf, tokens, count);
+    logits.answer(queries, (CudaTensor) x);
   }
 
   @Override

@@ -49,7 +49,7 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
     kernels = path == KernelPath.SIMPLE ? run.kernels : owned.add(new Kernels(device, path));
     weights = owned.add(new Arena(device, needs.weights(), "weights"));
     workspace = owned.add(new Arena(device, needs.workspace(), "workspace"));
-    staging = owned.add(new Staging());
+    staging = owned.add(new Staging(device, owned));
     upload = new WeightUpload(weights, staging);
     rows = new RowOperations(run);
     logits = owned.add(new Logits(run));

@@ -21,7 +21,6 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
-import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,14 +30,14 @@ import org.jspecify.annotations.Nullable;
  * as they are needed, and freed when the device is first used.
  */
 final class Staging implements Owned.Resource {
-  /** Large enough that a copy's start is nothing beside it. */
-  static final int BUFFER_BYTES = 8 << 20;
+  /** Large enough that a copy's start is little beside it; pinning memory costs, too. */
+  static final int BUFFER_BYTES = 4 << 20;
 
   /** More than saturate the way to a device, from memory. */
   private static final int MAX_READERS = 16;
 
-  /** One that is written, one that is copied. */
-  private static final int BUFFERS_PER_READER = 2;
+  /** Beside the one that each reader writes, as many for all that are copied. */
+  private static final int COPIED_BUFFERS = 8;
 
   private static final long IDLE_SECONDS = 2;
 
@@ -46,10 +45,9 @@ final class Staging implements Owned.Resource {
   private final CudaStream copies;
 
   /** For kernels that put copied bytes where they go, while the next are copied. */
-  final CudaStream kernels;
+  private final CudaStream kernels;
 
   private final ThreadPoolExecutor readers;
-  private final Object launches = new Object();
   private final Semaphore free;
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
   private volatile boolean pending;
@@ -62,7 +60,7 @@ final class Staging implements Owned.Resource {
     copies = owned.add(new CudaStream("loading"));
     kernels = owned.add(new CudaStream("placing weights"));
     int threads = Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors());
-    free = new Semaphore(BUFFERS_PER_READER * threads);
+    free = new Semaphore(threads + COPIED_BUFFERS);
     AtomicInteger number = new AtomicInteger();
     readers =
         new ThreadPoolExecutor(
@@ -85,11 +83,13 @@ final class Staging implements Owned.Resource {
     private final CudaEvent copied = owned.add(new CudaEvent("loading"));
     private final CudaEvent done = owned.add(new CudaEvent("loading"));
     private final PinnedBuffer buffer;
+    private final Launcher launcher;
     private @Nullable DeviceBuffer raw;
 
-    Slot() {
+    Slot(CudaStream kernels) {
       try {
         buffer = owned.add(new PinnedBuffer(BUFFER_BYTES, "loading"));
+        launcher = owned.add(new Launcher(kernels));
       } catch (RuntimeException e) {
         owned.close();
         throw e;
@@ -115,6 +115,11 @@ final class Staging implements Owned.Resource {
     void send(Slot slot, int bytes);
   }
 
+  /** Launches kernels that read what was copied to {@code from}. */
+  interface Placement {
+    void launch(Launcher launcher, long from);
+  }
+
   /** The pieces of one weight, given out by one thread; several may be under way at once. */
   Pieces pieces() {
     return new Pieces();
@@ -136,22 +141,19 @@ final class Staging implements Owned.Resource {
     }
 
     /**
-     * Has {@code fill} write into a free buffer, copies what it wrote to the device and has {@code
-     * launch} queue work on {@link #kernels} that reads it, given where it lies. One launch at a
-     * time.
+     * Has {@code fill} write into a free buffer, copies what it wrote to the beginning of {@link
+     * #BUFFER_BYTES} on the device and has {@code place} launch kernels, which may use all of them.
      */
-    void convert(Consumer<ByteBuffer> fill, LongConsumer launch) {
+    void convert(Consumer<ByteBuffer> fill, Placement place) {
       submit(
           fill,
           (slot, bytes) -> {
             DeviceBuffer raw = slot.raw(device);
-            synchronized (launches) {
-              copies.upload(raw, 0, slot.buffer, bytes);
-              slot.copied.record(copies);
-              kernels.waitFor(slot.copied);
-              launch.accept(raw.address());
-              slot.done.record(kernels);
-            }
+            copies.upload(raw, 0, slot.buffer, bytes);
+            slot.copied.record(copies);
+            kernels.waitFor(slot.copied);
+            place.launch(slot.launcher, raw.address());
+            slot.done.record(kernels);
           });
     }
 
@@ -232,7 +234,7 @@ final class Staging implements Owned.Resource {
         return idle.remove();
       }
     }
-    return new Slot();
+    return new Slot(kernels);
   }
 
   private void give(Slot slot) {

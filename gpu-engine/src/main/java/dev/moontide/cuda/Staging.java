@@ -218,9 +218,9 @@ final class Staging implements Owned.Resource {
       try {
         slot.done.synchronise();
         fill.accept(slot.buffer.view().clear());
-        pending = true;
         way.send(slot, slot.buffer.view().position());
       } finally {
+        pending = true;
         give(slot);
       }
     } finally {

@@ -11,15 +11,17 @@
 # the License.
 # Checks and times the CUDA backend on this machine's GPU, from what pack.sh packed: the operations against
 # float64, bit invariance, the small models' goldens and engines, then steps of Kimi-K2's own layer
-# dimensions, then memory errors by compute-sanitizer. Results and what they were measured on go to the folder given.
+# dimensions, drawing tokens, loading a checkpoint, then memory errors by compute-sanitizer. Results and what they
+# were measured on go to the folder given.
 #
-# run.sh RESULTS [check|time|memory]...   (all, without a word)
-# EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too.
+# run.sh RESULTS [check|time|draw|load|memory]...   (all, without a word)
+# EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too; CHECKPOINT=FOLDER is where
+# the checkpoint that is loaded is written (7 GB).
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
 shift
-parts=${*:-check time memory}
+parts=${*:-check time draw load memory}
 mkdir -p "$results"
 class_path=$here/classes:$here/test-classes:$here/natives:$(printf '%s:' "$here"/lib/*.jar)
 java=("$here/java/bin/java" --add-modules=jdk.incubator.vector -Xmx8g -Dmoontide.root="$here"
@@ -39,6 +41,7 @@ if [[ $parts == *check* ]]; then
     $tests.cuda.CudaAttentionTest $tests.model.HopperPathTest "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
     "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
     "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
+    $tests.engine.DeviceDrawsTest \
     2>&1 | tee "$results/checks.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
@@ -50,12 +53,22 @@ fi
 if [[ $parts == *time* ]]; then
   timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 16384 decode=1x512 decode=64x512 decode=256x512 \
     decode=1024x512 decode=1x4096 decode=64x4096 decode=256x4096 decode=1024x4096 prefill=1x2048 prefill=8x1024 \
-    prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 \
+    prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 sample=64x512 sample=256x512 sample=1024x512 \
     2>&1 | tee "$results/timings.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
   timeout 90 "${java[@]}" -Dmoontide.cuda.path=simple dev.moontide.device.DeviceTimings 2048 decode=64x512 \
     decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+fi
+if [[ $parts == *draw* ]]; then
+  timeout 90 "${java[@]}" $tests.cuda.DeviceDraws 2>&1 | tee "$results/draws.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+fi
+if [[ $parts == *load* ]]; then
+  checkpoint=${CHECKPOINT:-$(mktemp -d)/checkpoint}
+  timeout 120 "${java[@]}" $tests.cuda.DeviceLoading "$checkpoint" 96 2>&1 | tee "$results/loading.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+  [[ -n ${CHECKPOINT:-} ]] || rm -r "$(dirname "$checkpoint")"
 fi
 if [[ $parts == *memory* ]]; then
   if command -v compute-sanitizer >/dev/null; then

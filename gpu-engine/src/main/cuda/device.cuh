@@ -43,6 +43,11 @@ DEVICE float root(float a) { return __fsqrt_rn(a); }
 DEVICE float exponential(float x) { return expf(x); }
 DEVICE double product(double a, double b) { return __dmul_rn(a, b); }
 DEVICE double sum(double a, double b) { return __dadd_rn(a, b); }
+DEVICE double quotient(double a, double b) { return __ddiv_rn(a, b); }
+// The upper half of a product.
+DEVICE uint64_t multiply_high(uint64_t a, uint64_t b) { return __umul64hi(a, b); }
+// Adds to shared memory, whatever other threads add; what was there before.
+DEVICE uint32_t add_shared(uint32_t* to, uint32_t value) { return atomicAdd(to, value); }
 DEVICE uint32_t float_bits(float x) { return __float_as_uint(x); }
 DEVICE float bits_float(uint32_t bits) { return __uint_as_float(bits); }
 DEVICE float not_a_number() { return __uint_as_float(0x7fffffffu); }

@@ -9,50 +9,11 @@
  * or implied. See the License for the specific language governing permissions and limitations under
  * the License.
  */
-// What sampling asks of whole rows of logits. A block takes a row; thread i takes elements i,
+// Log-probabilities of tokens by rows of logits. A block takes a row; thread i takes elements i,
 // i + THREADS, ..., and the threads' results are combined in a fixed tree.
 #include "device.cuh"
 
 static const int THREADS = 256;
-
-struct ArgmaxArgs {
-  int* out;             // [rows]
-  const float* logits;  // [rows, width]
-  int width;
-};
-
-// The lowest index of the largest element; NaN is passed over, 0 if nothing else is there.
-KERNEL(argmax, ArgmaxArgs, THREADS) {
-  SHARED float values[THREADS];
-  SHARED int indices[THREADS];
-  const float* row = args.logits + (int64_t)block_x() * args.width;
-  int t = thread_index();
-  float value = -infinity();
-  int index = args.width;
-  for (int i = t; i < args.width; i += THREADS) {
-    float x = row[i];
-    if (x > value || (x == value && index == args.width)) {
-      value = x;
-      index = i;
-    }
-  }
-  values[t] = value;
-  indices[t] = index;
-  sync_block();
-  for (int reach = THREADS / 2; reach > 0; reach /= 2) {
-    if (t < reach) {
-      float other = values[t + reach];
-      if (other > values[t] || (other == values[t] && indices[t + reach] < indices[t])) {
-        values[t] = other;
-        indices[t] = indices[t + reach];
-      }
-    }
-    sync_block();
-  }
-  if (t == 0) {
-    args.out[block_x()] = indices[0] < args.width ? indices[0] : 0;
-  }
-}
 
 struct LogProbabilityArgs {
   double* out;          // [queries]

@@ -52,6 +52,15 @@ DEVICE float root(float a) { return sqrtf(a); }
 DEVICE float exponential(float x) { return expf(x); }
 DEVICE double product(double a, double b) { return a * b; }
 DEVICE double sum(double a, double b) { return a + b; }
+DEVICE double quotient(double a, double b) { return a / b; }
+DEVICE uint64_t multiply_high(uint64_t a, uint64_t b) {
+  return (uint64_t)((unsigned __int128)a * b >> 64);
+}
+DEVICE uint32_t add_shared(uint32_t* to, uint32_t value) {
+  uint32_t before = *to;
+  *to = before + value;
+  return before;
+}
 DEVICE uint32_t float_bits(float x) {
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);

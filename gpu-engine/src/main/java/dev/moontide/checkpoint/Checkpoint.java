@@ -23,7 +23,8 @@ import java.util.Set;
 /**
  * The tensors of a checkpoint's folder: one {@code model.safetensors}, or the shards its index
  * names. Files are mapped, never read onto the heap, and every header is checked before any tensor
- * is handed out. Immutable and safe for concurrent use; the mappings go when it is collected.
+ * is handed out. Immutable and safe for concurrent use; mappings and open files go when it is
+ * collected.
  */
 public final class Checkpoint {
   private final Path folder;

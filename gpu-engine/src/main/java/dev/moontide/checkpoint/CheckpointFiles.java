@@ -109,21 +109,31 @@ final class CheckpointFiles {
 
   /** Adds a file's tensors; returns their names, or nothing if its header cannot be parsed. */
   private Optional<Set<String>> readFile(Path file) {
-    try (FileChannel channel = FileChannel.open(file)) {
-      List<StoredTensor> found = SafetensorsHeader.read(file.toString(), channel, problems);
-      MappedFile mapped = MappedFile.map(channel, chunkBytes);
-      Set<String> names = new LinkedHashSet<>();
-      for (StoredTensor tensor : found) {
-        names.add(tensor.name());
-        tensors.putIfAbsent(tensor.name(), new TensorData(tensor, mapped));
+    try {
+      FileChannel channel = FileChannel.open(file);
+      try {
+        return Optional.of(addTensors(file, channel));
+      } catch (IOException | RuntimeException e) {
+        channel.close();
+        throw e;
       }
-      return Optional.of(names);
     } catch (MoontideException e) {
       problems.add(e);
     } catch (IOException e) {
       problems.add("%s: cannot be read: %s", file, e);
     }
     return Optional.empty();
+  }
+
+  private Set<String> addTensors(Path file, FileChannel channel) throws IOException {
+    List<StoredTensor> found = SafetensorsHeader.read(file.toString(), channel, problems);
+    MappedFile mapped = MappedFile.map(file.toString(), channel, chunkBytes);
+    Set<String> names = new LinkedHashSet<>();
+    for (StoredTensor tensor : found) {
+      names.add(tensor.name());
+      tensors.putIfAbsent(tensor.name(), new TensorData(tensor, mapped));
+    }
+    return names;
   }
 
   /** The file {@code name} stands for, if that lies in {@code folder}. */

@@ -11,29 +11,40 @@
  */
 package dev.moontide.checkpoint;
 
+import dev.moontide.api.MoontideException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 
 /**
  * A file mapped read-only in chunks, since one mapping ends at 2 GiB; what lies across a border is
- * put together while it is copied out. Mappings outlive the channel and go when this object does.
- * Safe for concurrent use.
+ * put together while it is copied out. What goes to a buffer whole is read instead: a mapping's
+ * pages are found one by one, by all threads in one table. Mappings and channel go when this object
+ * does. Safe for concurrent use.
  */
 final class MappedFile {
   /** Chunk size of files; tests take a small one. */
   static final long CHUNK_BYTES = 1L << 30;
 
+  private final String name;
+  private final FileChannel channel;
   private final ByteBuffer[] chunks;
   private final long chunkBytes;
 
-  private MappedFile(ByteBuffer[] chunks, long chunkBytes) {
+  private MappedFile(String name, FileChannel channel, ByteBuffer[] chunks, long chunkBytes) {
+    this.name = name;
+    this.channel = channel;
     this.chunks = chunks;
     this.chunkBytes = chunkBytes;
   }
 
-  /** Maps all of {@code channel} in chunks of {@code chunkBytes}, which fit an {@code int}. */
-  static MappedFile map(FileChannel channel, long chunkBytes) throws IOException {
+  /**
+   * Maps all of {@code channel} in chunks of {@code chunkBytes}, which fit an {@code int}.
+   *
+   * @param name of the file, for messages
+   * @param channel to stay open; who opened it does not close it
+   */
+  static MappedFile map(String name, FileChannel channel, long chunkBytes) throws IOException {
     long size = channel.size();
     ByteBuffer[] chunks = new ByteBuffer[Math.toIntExact((size + chunkBytes - 1) / chunkBytes)];
     for (int i = 0; i < chunks.length; i++) {
@@ -41,7 +52,7 @@ final class MappedFile {
       chunks[i] =
           channel.map(FileChannel.MapMode.READ_ONLY, start, Math.min(chunkBytes, size - start));
     }
-    return new MappedFile(chunks, chunkBytes);
+    return new MappedFile(name, channel, chunks, chunkBytes);
   }
 
   /** Copies {@code count} bytes from {@code position} of the file into {@code target}. */
@@ -59,14 +70,21 @@ final class MappedFile {
 
   /** Copies {@code count} bytes from {@code position} of the file into {@code target}. */
   void copy(long position, long count, ByteBuffer target) {
-    long left = count;
-    while (left > 0) {
-      ByteBuffer chunk = chunks[(int) (position / chunkBytes)];
-      int from = (int) (position % chunkBytes);
-      int length = (int) Math.min(left, chunk.capacity() - from);
-      target.put(chunk.slice(from, length));
-      left -= length;
-      position += length;
+    int limit = target.limit();
+    target.limit(Math.toIntExact(target.position() + count));
+    try {
+      while (target.hasRemaining()) {
+        int read = channel.read(target, position);
+        if (read < 0) {
+          throw MoontideException.checkpoint(
+              "%s: ends at byte %d, %d bytes before it should: it was cut while it was read",
+              name, position, target.remaining());
+        }
+        position += read;
+      }
+    } catch (IOException e) {
+      throw MoontideException.checkpoint("%s: cannot be read: %s", name, e);
     }
+    target.limit(limit);
   }
 }

@@ -18,6 +18,7 @@ import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Experts;
 import dev.moontide.tensor.KvCache;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.MatrixSource;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Rope;
@@ -314,13 +315,8 @@ public final class CpuOps implements Ops {
   }
 
   @Override
-  public void argmax(int[] out, Tensor x, int n) {
-    logits.argmax(out, (FloatTensor) x, n);
-  }
-
-  @Override
-  public void logProbabilities(double[] out, Tensor x, int[] rows, int[] tokens, int count) {
-    logits.logProbabilities(out, (FloatTensor) x, rows, tokens, count);
+  public void answer(LogitQueries queries, Tensor x) {
+    logits.answer(queries, (FloatTensor) x);
   }
 
   @Override

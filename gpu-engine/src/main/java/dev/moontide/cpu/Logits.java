@@ -13,51 +13,55 @@ package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Rows;
 import dev.moontide.cpu.vector.Softmax;
+import dev.moontide.sampling.Sampler;
+import dev.moontide.tensor.LogitQueries;
+import org.jspecify.annotations.Nullable;
 
-/** What the sampler asks of whole rows of logits. */
+/** Answers what is asked of whole rows of logits. */
 final class Logits {
   private static final int SCRATCH = 1024;
 
-  private final Argmax argmax;
+  private final Draws draws;
   private final LogProbabilities logProbabilities;
 
   Logits(Workers workers, Lane[] lanes) {
-    argmax = new Argmax(workers);
+    draws = new Draws(workers, lanes.length);
     logProbabilities = new LogProbabilities(workers, lanes);
   }
 
-  /** Index of each row's largest entry, the lowest of equals; NaNs are passed over. */
-  void argmax(int[] out, FloatTensor logits, int n) {
-    argmax.run(out, logits, n);
-  }
-
-  /** {@code out[i] = log softmax(logits[rows[i]])[tokens[i]]}, rows in non-decreasing order. */
-  void logProbabilities(double[] out, FloatTensor logits, int[] rows, int[] tokens, int count) {
-    logProbabilities.run(out, logits, rows, tokens, count);
+  void answer(LogitQueries queries, FloatTensor logits) {
+    logProbabilities.run(queries, logits);
+    draws.run(queries, logits);
   }
 
   @SuppressWarnings("NullAway.Init") // The fields below are one call's arguments.
-  private static final class Argmax extends RowTasks {
-    private int[] out;
+  private static final class Draws extends RowTasks {
+    /** By worker, made when it first draws. */
+    private final @Nullable Sampler[] samplers;
+
+    private LogitQueries queries;
     private FloatTensor logits;
 
-    Argmax(Workers workers) {
+    Draws(Workers workers, int count) {
       super(workers);
+      samplers = new Sampler[count];
     }
 
-    void run(int[] result, FloatTensor x, int n) {
-      out = result;
+    void run(LogitQueries asked, FloatTensor x) {
+      queries = asked;
       logits = x;
-      runRows(n, x.columns());
+      runRows(asked.draws(), x.columns());
     }
 
     @Override
     void rows(int first, int end, int worker) {
-      int width = logits.columns();
+      Sampler sampler = samplers[worker];
+      if (sampler == null || sampler.vocabularySize() != logits.columns()) {
+        sampler = new Sampler(logits.columns());
+        samplers[worker] = sampler;
+      }
       for (int i = first; i < end; i++) {
-        float max = Rows.max(logits.values, i * width, width);
-        int at = Rows.firstEqual(logits.values, i * width, width, max);
-        out[i] = at < width ? at : 0;
+        sampler.draw(queries, i, logits.values, queries.draw(i).row() * logits.columns());
       }
     }
   }
@@ -77,12 +81,12 @@ final class Logits {
       this.lanes = lanes;
     }
 
-    void run(double[] result, FloatTensor x, int[] rowOf, int[] tokenOf, int n) {
-      out = result;
+    void run(LogitQueries queries, FloatTensor x) {
+      out = queries.logProbabilities();
       logits = x;
-      rows = rowOf;
-      tokens = tokenOf;
-      count = n;
+      rows = queries.rows();
+      tokens = queries.tokens();
+      count = queries.logProbabilityCount();
       runRows(distinctRows(), 8L * x.columns());
     }
 

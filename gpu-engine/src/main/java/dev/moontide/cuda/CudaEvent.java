@@ -25,6 +25,10 @@ final class CudaEvent implements Owned.Resource {
     Open.add(this, "event for " + purpose);
   }
 
+  CUevent handle() {
+    return event;
+  }
+
   void record(CudaStream stream) {
     Calls.check(JCudaDriver.cuEventRecord(event, stream.handle()), "cuEventRecord");
   }

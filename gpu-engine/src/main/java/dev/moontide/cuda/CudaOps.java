@@ -13,6 +13,7 @@ package dev.moontide.cuda;
 
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.KvCache;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.MatrixSource;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Step;
@@ -49,7 +50,7 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
     kernels = path == KernelPath.SIMPLE ? run.kernels : owned.add(new Kernels(device, path));
     weights = owned.add(new Arena(device, needs.weights(), "weights"));
     workspace = owned.add(new Arena(device, needs.workspace(), "workspace"));
-    staging = owned.add(new Staging());
+    staging = owned.add(new Staging(device, owned));
     upload = new WeightUpload(weights, staging);
     rows = new RowOperations(run);
     logits = owned.add(new Logits(run));
@@ -166,16 +167,9 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
   }
 
   @Override
-  public void argmax(int[] out, Tensor x, int n) {
+  public void answer(LogitQueries queries, Tensor x) {
     begin();
-    Shapes.checkRows("argmax", x.capacity(), n);
-    logits.argmax(out, (CudaTensor) x, n);
-  }
-
-  @Override
-  public void logProbabilities(double[] out, Tensor x, int[] rowOf, int[] tokens, int count) {
-    begin();
-    logits.logProbabilities(out, (CudaTensor) x, rowOf, tokens, count);
+    logits.answer(queries, (CudaTensor) x);
   }
 
   @Override

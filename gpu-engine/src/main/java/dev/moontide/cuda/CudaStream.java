@@ -61,6 +61,11 @@ final class CudaStream implements Owned.Resource {
         bytes);
   }
 
+  /** Work from here on waits for what {@code event} was recorded after. */
+  void waitFor(CudaEvent event) {
+    Calls.check(JCudaDriver.cuStreamWaitEvent(stream, event.handle(), 0), "cuStreamWaitEvent");
+  }
+
   /** Waits until all its work is done. Failures of earlier work show up here. */
   void synchronise() {
     Calls.check(JCudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");

@@ -11,44 +11,122 @@
  */
 package dev.moontide.cuda;
 
+import dev.moontide.api.SamplingParameters;
+import dev.moontide.tensor.LogitQueries;
+import dev.moontide.tensor.LogitQueries.Draw;
 import java.nio.ByteBuffer;
 
-/** What sampling asks of whole rows of logits. Every answer waits for the device. */
+/**
+ * Answers what is asked of whole rows of logits: one copy to the device, a kernel for draws and one
+ * for log-probabilities, one copy back, which is waited for.
+ */
 final class Logits implements Owned.Resource {
-  private static final int THREADS = 256;
+  private static final int LOG_PROBABILITY_THREADS = 256;
+  private static final int DRAW_THREADS = 1024;
+
+  /** Bytes of a draw in {@code sampling.cu}. */
+  private static final int DRAW_BYTES = 8 * Long.BYTES + 6 * Integer.BYTES;
 
   private final Execution run;
-  private final Kernel argmax;
+  private final Kernel draw;
   private final Kernel logProbabilities;
   private final HostExchange exchange;
 
   Logits(Execution run) {
     this.run = run;
-    argmax = run.kernels.kernel("argmax", THREADS);
-    logProbabilities = run.kernels.kernel("log_probabilities", THREADS);
+    draw = run.kernels.kernel("draw", DRAW_THREADS);
+    logProbabilities = run.kernels.kernel("log_probabilities", LOG_PROBABILITY_THREADS);
     exchange = new HostExchange(run);
   }
 
-  /** Index of each row's largest entry, the lowest of equals; NaNs are passed over. */
-  void argmax(int[] out, CudaTensor logits, int n) {
-    ByteBuffer host = exchange.begin(n * Integer.BYTES);
-    run.launcher
-        .of(argmax)
-        .pointer(exchange.address())
-        .pointer(logits.memory())
-        .integer(logits.columns())
-        .grid(n, 1, 1);
-    exchange.download(0, n * Integer.BYTES);
-    host.asIntBuffer().get(out, 0, n);
+  void answer(LogitQueries queries, CudaTensor logits) {
+    int draws = queries.draws();
+    int count = queries.logProbabilityCount();
+    if (draws + count == 0) {
+      return;
+    }
+    int ints = 2 * queries.seen() + 3 * count + 1;
+    int answers = aligned(Math.addExact(draws * DRAW_BYTES, ints * Integer.BYTES));
+    int answerBytes = count * Double.BYTES + draws * Integer.BYTES;
+    ByteBuffer host = exchange.begin(Math.addExact(answers, answerBytes));
+    for (int i = 0; i < draws; i++) {
+      put(host, queries.draw(i), logits.capacity());
+    }
+    int seenAt = host.position();
+    putSeen(host, queries);
+    int startsAt = host.position();
+    int distinct = putStarts(host, queries);
+    int rowsAt = host.position();
+    put(host, queries.rows(), count);
+    int tokensAt = host.position();
+    put(host, queries.tokens(), count);
+    exchange.upload(host.position());
+    long there = exchange.address();
+    if (count > 0) {
+      run.launcher
+          .of(logProbabilities)
+          .pointer(there + answers)
+          .pointer(logits.memory())
+          .pointer(there + startsAt)
+          .pointer(there + rowsAt)
+          .pointer(there + tokensAt)
+          .integer(logits.columns())
+          .grid(distinct, 1, 1);
+    }
+    if (draws > 0) {
+      run.launcher
+          .of(draw)
+          .pointer(there + answers + (long) count * Double.BYTES)
+          .pointer(logits.memory())
+          .pointer(there)
+          .pointer(there + seenAt)
+          .pointer(there + seenAt + (long) queries.seen() * Integer.BYTES)
+          .integer(logits.columns())
+          .grid(draws, 1, 1);
+    }
+    exchange.download(answers, answerBytes);
+    take(host.clear(), queries);
   }
 
-  /** {@code out[i] = log softmax(logits[rows[i]])[tokens[i]]}, rows in non-decreasing order. */
-  void logProbabilities(double[] out, CudaTensor logits, int[] rows, int[] tokens, int count) {
-    // Results first, for their alignment; then the starts, rows and tokens.
-    int inputs = count * Double.BYTES;
-    int bytes = inputs + (3 * count + 1) * Integer.BYTES;
-    ByteBuffer host = exchange.begin(bytes);
-    host.position(inputs);
+  private static int aligned(int bytes) {
+    return (bytes + Long.BYTES - 1) & -Long.BYTES;
+  }
+
+  private static void put(ByteBuffer host, Draw draw, int rows) {
+    if (draw.row() < 0 || draw.row() >= rows) {
+      throw new IllegalArgumentException(
+          "a draw from row %d of %d rows of logits".formatted(draw.row(), rows));
+    }
+    SamplingParameters parameters = draw.parameters();
+    host.putLong(parameters.seed())
+        .putLong(draw.rowKey())
+        .putDouble(parameters.temperature())
+        .putDouble(parameters.topP())
+        .putDouble(parameters.minP())
+        .putDouble(parameters.repetitionPenalty())
+        .putDouble(parameters.frequencyPenalty())
+        .putDouble(parameters.presencePenalty())
+        .putInt(draw.row())
+        .putInt(draw.sampleIndex())
+        .putInt(draw.position())
+        .putInt(parameters.topK())
+        .putInt(draw.seenStart())
+        .putInt(draw.seenEnd());
+  }
+
+  private static void putSeen(ByteBuffer host, LogitQueries queries) {
+    for (int i = 0; i < queries.seen(); i++) {
+      host.putInt(queries.seenToken(i));
+    }
+    for (int i = 0; i < queries.seen(); i++) {
+      host.putInt(queries.seenOccurrences(i));
+    }
+  }
+
+  /** The first query of each distinct row, and their number; returns how many rows there are. */
+  private static int putStarts(ByteBuffer host, LogitQueries queries) {
+    int[] rows = queries.rows();
+    int count = queries.logProbabilityCount();
     int distinct = 0;
     for (int i = 0; i < count; i++) {
       if (i == 0 || rows[i] != rows[i - 1]) {
@@ -57,26 +135,25 @@ final class Logits implements Owned.Resource {
       }
     }
     host.putInt(count);
-    int rowsAt = host.position();
+    return distinct;
+  }
+
+  private static void put(ByteBuffer host, int[] values, int count) {
     for (int i = 0; i < count; i++) {
-      host.putInt(rows[i]);
+      host.putInt(values[i]);
     }
-    int tokensAt = host.position();
-    for (int i = 0; i < count; i++) {
-      host.putInt(tokens[i]);
+  }
+
+  private static void take(ByteBuffer host, LogitQueries queries) {
+    for (int i = 0; i < queries.logProbabilityCount(); i++) {
+      queries.logProbabilities()[i] = host.getDouble();
     }
-    exchange.upload(host.position());
-    run.launcher
-        .of(logProbabilities)
-        .pointer(exchange.address())
-        .pointer(logits.memory())
-        .pointer(exchange.address() + inputs)
-        .pointer(exchange.address() + rowsAt)
-        .pointer(exchange.address() + tokensAt)
-        .integer(logits.columns())
-        .grid(distinct, 1, 1);
-    exchange.download(0, count * Double.BYTES);
-    host.clear().asDoubleBuffer().get(out, 0, count);
+    for (int i = 0; i < queries.draws(); i++) {
+      int token = host.getInt();
+      if (token >= 0) {
+        queries.draw(i).answer(token);
+      }
+    }
   }
 
   /** Copies a row of float32. */

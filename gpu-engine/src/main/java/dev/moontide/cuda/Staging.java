@@ -15,42 +15,83 @@ import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.function.LongConsumer;
-import java.util.function.ObjIntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Pinned buffers through which any number of loading threads fill the device's memory: a thread
- * fills one, sends it on its way and goes on with another. Buffers are made as they are needed.
+ * Pinned buffers through which the device's memory is filled. A weight is loaded in {@link
+ * #pieces}: a reader thread writes a piece into a buffer, sends it on its way and takes the next
+ * one, so that reading, copying and what kernels do with the bytes go on at once. Buffers are made
+ * as they are needed, and freed when the device is first used.
  */
 final class Staging implements Owned.Resource {
   /** Large enough that a copy's start is nothing beside it. */
   static final int BUFFER_BYTES = 8 << 20;
 
-  private static final int BUFFERS = 8;
+  /** More than saturate the way to a device, from memory. */
+  private static final int MAX_READERS = 16;
 
-  /** On which copies are made. */
-  final CudaStream stream = new CudaStream("loading");
+  /** One that is written, one that is copied. */
+  private static final int BUFFERS_PER_READER = 2;
 
+  private static final long IDLE_SECONDS = 2;
+
+  private final CudaDevice device;
+  private final CudaStream copies;
+
+  /** For kernels that put copied bytes where they go, while the next are copied. */
+  final CudaStream kernels;
+
+  private final ThreadPoolExecutor readers;
   private final Object launches = new Object();
-  private final Semaphore free = new Semaphore(BUFFERS);
+  private final Semaphore free;
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
-  private final List<Slot> all = new ArrayList<>();
   private volatile boolean pending;
 
-  /** A buffer and the end of its last copy. */
+  /**
+   * @param owned takes over what is made here
+   */
+  Staging(CudaDevice device, Owned owned) {
+    this.device = device;
+    copies = owned.add(new CudaStream("loading"));
+    kernels = owned.add(new CudaStream("placing weights"));
+    int threads = Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors());
+    free = new Semaphore(BUFFERS_PER_READER * threads);
+    AtomicInteger number = new AtomicInteger();
+    readers =
+        new ThreadPoolExecutor(
+            threads,
+            threads,
+            IDLE_SECONDS,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            work -> {
+              Thread thread = new Thread(work, "moontide-read-" + number.incrementAndGet());
+              thread.setDaemon(true);
+              return thread;
+            });
+    readers.allowCoreThreadTimeOut(true);
+  }
+
+  /** A buffer and the end of what was last done with it. */
   private static final class Slot implements Owned.Resource {
-    private final CudaEvent copied = new CudaEvent("loading");
+    private final Owned owned = new Owned();
+    private final CudaEvent copied = owned.add(new CudaEvent("loading"));
+    private final CudaEvent done = owned.add(new CudaEvent("loading"));
     private final PinnedBuffer buffer;
     private @Nullable DeviceBuffer raw;
 
     Slot() {
       try {
-        buffer = new PinnedBuffer(BUFFER_BYTES, "loading");
+        buffer = owned.add(new PinnedBuffer(BUFFER_BYTES, "loading"));
       } catch (RuntimeException e) {
-        copied.close();
+        owned.close();
         throw e;
       }
     }
@@ -58,96 +99,178 @@ final class Staging implements Owned.Resource {
     /** As large on the device, for bytes that a kernel puts where they go. */
     DeviceBuffer raw(CudaDevice device) {
       if (raw == null) {
-        raw = DeviceBuffer.allocate(device, BUFFER_BYTES, "loading");
+        raw = owned.add(DeviceBuffer.allocate(device, BUFFER_BYTES, "loading"));
       }
       return raw;
     }
 
     @Override
     public void close() {
-      buffer.close();
-      copied.close();
-      if (raw != null) {
-        raw.close();
+      owned.close();
+    }
+  }
+
+  /** Sends what a slot holds on its way. */
+  private interface Way {
+    void send(Slot slot, int bytes);
+  }
+
+  /** The pieces of one weight, given out by one thread; several may be under way at once. */
+  Pieces pieces() {
+    return new Pieces();
+  }
+
+  /** See {@link #pieces}. After a failure the pieces not yet read are dropped. */
+  final class Pieces {
+    private int left;
+    private @Nullable Throwable failure;
+
+    /** Has {@code fill} write into a free buffer, and copies what it wrote to the device. */
+    void send(Memory to, long offset, Consumer<ByteBuffer> fill) {
+      submit(
+          fill,
+          (slot, bytes) -> {
+            copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
+            slot.done.record(copies);
+          });
+    }
+
+    /**
+     * Has {@code fill} write into a free buffer, copies what it wrote to the device and has {@code
+     * launch} queue work on {@link #kernels} that reads it, given where it lies. One launch at a
+     * time.
+     */
+    void convert(Consumer<ByteBuffer> fill, LongConsumer launch) {
+      submit(
+          fill,
+          (slot, bytes) -> {
+            DeviceBuffer raw = slot.raw(device);
+            synchronized (launches) {
+              copies.upload(raw, 0, slot.buffer, bytes);
+              slot.copied.record(copies);
+              kernels.waitFor(slot.copied);
+              launch.accept(raw.address());
+              slot.done.record(kernels);
+            }
+          });
+    }
+
+    private void submit(Consumer<ByteBuffer> fill, Way way) {
+      synchronized (this) {
+        left++;
+      }
+      readers.execute(
+          () -> {
+            Throwable thrown = null;
+            try {
+              if (!hasFailed()) {
+                read(fill, way);
+              }
+            } catch (RuntimeException | Error e) {
+              thrown = e;
+            } finally {
+              finish(thrown);
+            }
+          });
+    }
+
+    private synchronized boolean hasFailed() {
+      return failure != null;
+    }
+
+    private synchronized void finish(@Nullable Throwable thrown) {
+      if (failure == null) {
+        failure = thrown;
+      }
+      left--;
+      notifyAll();
+    }
+
+    /** Waits until every piece is on its way, and throws what the first failure threw. */
+    synchronized void await() {
+      boolean interrupted = false;
+      while (left > 0) {
+        try {
+          wait();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      if (failure instanceof Error error) {
+        throw error;
+      }
+      if (failure instanceof RuntimeException exception) {
+        throw exception;
       }
     }
   }
 
-  /**
-   * Has {@code fill} write into a free buffer, waiting for one, and copies what it wrote to the
-   * device.
-   */
-  void send(Memory to, long offset, Consumer<ByteBuffer> fill) {
-    send(
-        fill,
-        (slot, bytes) -> stream.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes));
-  }
-
-  /**
-   * Has {@code fill} write into a free buffer, copies what it wrote to the device and has {@code
-   * launch} queue kernels on {@link #stream} that read it, given where it lies. One launch at a
-   * time.
-   */
-  void convert(CudaDevice device, Consumer<ByteBuffer> fill, LongConsumer launch) {
-    send(
-        fill,
-        (slot, bytes) -> {
-          DeviceBuffer raw = slot.raw(device);
-          synchronized (launches) {
-            stream.upload(raw, 0, slot.buffer, bytes);
-            launch.accept(raw.address());
-          }
-        });
-  }
-
-  private void send(Consumer<ByteBuffer> fill, ObjIntConsumer<Slot> copy) {
+  private void read(Consumer<ByteBuffer> fill, Way way) {
+    device.bind();
     free.acquireUninterruptibly();
-    Slot slot;
     try {
-      slot = take();
-    } catch (RuntimeException e) {
-      free.release();
-      throw e;
-    }
-    try {
-      slot.copied.synchronise();
-      fill.accept(slot.buffer.view().clear());
-      pending = true;
-      copy.accept(slot, slot.buffer.view().position());
-      slot.copied.record(stream);
+      Slot slot = take();
+      try {
+        slot.done.synchronise();
+        fill.accept(slot.buffer.view().clear());
+        pending = true;
+        way.send(slot, slot.buffer.view().position());
+      } finally {
+        give(slot);
+      }
     } finally {
-      give(slot);
+      free.release();
     }
   }
 
-  private synchronized Slot take() {
-    if (!idle.isEmpty()) {
-      return idle.remove();
+  private Slot take() {
+    synchronized (idle) {
+      if (!idle.isEmpty()) {
+        return idle.remove();
+      }
     }
-    Slot slot = new Slot();
-    all.add(slot);
-    return slot;
+    return new Slot();
   }
 
-  private synchronized void give(Slot slot) {
-    idle.add(slot);
-    free.release();
+  private void give(Slot slot) {
+    synchronized (idle) {
+      idle.add(slot);
+    }
   }
 
-  /** Waits for every copy, if there were any since the last call. */
+  /**
+   * Waits for all that is under way, if anything was since the last call, and frees the buffers.
+   */
   void drain() {
     if (pending) {
       pending = false;
-      stream.synchronise();
+      copies.synchronise();
+      kernels.synchronise();
+      closeIdle();
+    }
+  }
+
+  private void closeIdle() {
+    List<Slot> slots;
+    synchronized (idle) {
+      slots = new ArrayList<>(idle);
+      idle.clear();
+    }
+    try (Owned owned = new Owned()) {
+      slots.forEach(owned::add);
     }
   }
 
   @Override
   public void close() {
+    readers.shutdown();
     try (Owned owned = new Owned()) {
-      owned.add(stream);
-      all.forEach(owned::add);
-      stream.synchronise();
+      owned.add(this::closeIdle);
+      owned.add(kernels::synchronise);
+      owned.add(copies::synchronise);
     }
   }
 }

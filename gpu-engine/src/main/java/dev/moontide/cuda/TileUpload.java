@@ -16,7 +16,6 @@ import dev.moontide.tensor.Encoding;
 import dev.moontide.tensor.MatrixSource;
 import java.nio.ByteBuffer;
 import java.util.List;
-import java.util.function.LongConsumer;
 
 /**
  * Brings matrices to the device as tiles: their rows as they are stored through the staging
@@ -26,18 +25,16 @@ import java.util.function.LongConsumer;
 final class TileUpload implements Owned.Resource {
   private static final int THREADS = 256;
 
-  private final CudaDevice device;
   private final Arena arena;
   private final Staging staging;
   private final Launcher launcher;
   private final Kernel fp8;
   private final Kernel bf16;
 
-  TileUpload(CudaDevice device, Arena arena, Staging staging, Kernels kernels) {
-    this.device = device;
+  TileUpload(Arena arena, Staging staging, Kernels kernels) {
     this.arena = arena;
     this.staging = staging;
-    launcher = new Launcher(staging.stream);
+    launcher = new Launcher(staging.kernels);
     fp8 = kernels.kernel("retile_fp8", THREADS);
     bf16 = kernels.kernel("retile_bf16", THREADS);
   }
@@ -53,6 +50,7 @@ final class TileUpload implements Owned.Resource {
         layout.scaleBytes() == 0
             ? new Memory(values.buffer(), 0, 0)
             : arena.allocate(sources.size() * layout.scaleBytes());
+    Staging.Pieces pieces = staging.pieces();
     for (int i = 0; i < sources.size(); i++) {
       MatrixSource source = sources.get(i);
       long to = values.address() + i * layout.valueBytes();
@@ -62,9 +60,10 @@ final class TileUpload implements Owned.Resource {
         MatrixSource from = layout.form() == WeightForm.FP8 ? source.parts().get(p) : source;
         check(from, part.rows(), layout.columns());
         if (layout.form() == WeightForm.FP8) {
-          fp8(from, layout, part, to, scalesTo);
+          fp8(pieces, from, layout, part, to, scalesTo);
         } else {
-          pieces(
+          send(
+              pieces,
               from,
               layout.columns() * Short.BYTES,
               Tiles.ROWS,
@@ -73,6 +72,7 @@ final class TileUpload implements Owned.Resource {
         }
       }
     }
+    pieces.await();
     return new TileWeight(layout, splits, values, scales);
   }
 
@@ -94,7 +94,13 @@ final class TileUpload implements Owned.Resource {
     void rows(int first, int count, long at);
   }
 
-  private void pieces(MatrixSource source, int rowBytes, int multiple, Fill fill, Place place) {
+  private static void send(
+      Staging.Pieces pieces,
+      MatrixSource source,
+      int rowBytes,
+      int multiple,
+      Fill fill,
+      Place place) {
     int most = Staging.BUFFER_BYTES / rowBytes / multiple * multiple;
     if (most == 0) {
       throw MoontideException.checkpoint(
@@ -105,10 +111,7 @@ final class TileUpload implements Owned.Resource {
     for (int first = 0; first < source.rows(); first += most) {
       int from = first;
       int count = Math.min(most, source.rows() - first);
-      staging.convert(
-          device,
-          target -> fill.rows(from, count, target),
-          (LongConsumer) at -> place.rows(from, count, at));
+      pieces.convert(target -> fill.rows(from, count, target), at -> place.rows(from, count, at));
     }
   }
 
@@ -116,18 +119,24 @@ final class TileUpload implements Owned.Resource {
 
   /** A piece is its rows, then its scales. */
   private void fp8(
-      MatrixSource source, TileLayout layout, TileLayout.Part part, long to, long scalesTo) {
+      Staging.Pieces pieces,
+      MatrixSource source,
+      TileLayout layout,
+      TileLayout.Part part,
+      long to,
+      long scalesTo) {
     int columns = layout.columns();
     int kBlocks = layout.kBlocks();
-    float[] row = new float[kBlocks];
     // A row of scales for 128 rows takes no more than 32 bytes a row and 128 columns.
-    pieces(
+    send(
+        pieces,
         source,
         columns + Float.BYTES * kBlocks,
         Tiles.ROWS,
         (first, count, target) -> {
           source.copy(first, count, target);
           target.position((int) Arena.rounded((long) count * columns));
+          float[] row = new float[kBlocks];
           for (int r = 0; r < Tiles.ceil(count, Tiles.ROWS); r++) {
             source.readScales(first / Tiles.ROWS + r, row);
             for (float scale : row) {
@@ -203,7 +212,9 @@ final class TileUpload implements Owned.Resource {
     Memory absorbed = arena.allocate(LatentTiles.absorbedBytes(heads));
     TileLayout layout = TileLayout.stacked(WeightForm.BF16, source);
     TileLayout.Part part = layout.parts().get(0);
-    pieces(
+    Staging.Pieces pieces = staging.pieces();
+    send(
+        pieces,
         source,
         latent * Short.BYTES,
         headRows,
@@ -226,6 +237,7 @@ final class TileUpload implements Owned.Resource {
                 .grid(2, 4, 1);
           }
         });
+    pieces.await();
     return new LatentTiles(heads, up, absorbed);
   }
 

@@ -22,6 +22,9 @@ import java.util.List;
  * converted on the way. Safe for concurrent use by threads bound to the device.
  */
 final class WeightUpload {
+  /** Numbers converted at a time: they stay in the processor's cache. */
+  private static final int CONVERTED = 1 << 14;
+
   private final Arena arena;
   private final Staging staging;
 
@@ -42,15 +45,17 @@ final class WeightUpload {
         scaleBytes == 0
             ? new Memory(values.buffer(), 0, 0)
             : arena.allocate(sources.size() * scaleBytes);
+    Staging.Pieces pieces = staging.pieces();
     for (int i = 0; i < sources.size(); i++) {
       checkShape(sources.get(i), layout);
       long valueAt = i * layout.valueBytes();
       long scaleAt = i * scaleBytes;
       for (MatrixSource part : sources.get(i).parts()) {
-        valueAt = values(part, layout, values, valueAt);
-        scaleAt = scales(part, layout, scales, scaleAt);
+        valueAt = values(pieces, part, layout, values, valueAt);
+        scaleAt = scales(pieces, part, layout, scales, scaleAt);
       }
     }
+    pieces.await();
     return new CudaWeight(layout, values, scales);
   }
 
@@ -62,7 +67,8 @@ final class WeightUpload {
     }
   }
 
-  private long values(MatrixSource part, WeightLayout layout, Memory to, long offset) {
+  private static long values(
+      Staging.Pieces pieces, MatrixSource part, WeightLayout layout, Memory to, long offset) {
     int rowBytes = Math.toIntExact((long) layout.columns() * layout.form().bits() / 8);
     int most = rowsAtOnce(part, rowBytes);
     boolean stored =
@@ -71,25 +77,35 @@ final class WeightUpload {
           case BF16 -> part.encoding() instanceof Encoding.Bf16;
           case FLOAT -> false;
         };
-    float[] numbers = new float[stored ? 0 : Math.min(most, part.rows()) * layout.columns()];
     long at = offset;
     for (int first = 0; first < part.rows(); first += most) {
       int count = Math.min(most, part.rows() - first);
       int from = first;
-      staging.send(
+      pieces.send(
           to,
           at,
           target -> {
             if (stored) {
               part.copy(from, count, target);
             } else {
-              part.read(from, count, numbers, 0);
-              put(numbers, count * layout.columns(), layout.form(), target);
+              convert(part, from, count, layout.form(), target);
             }
           });
       at += (long) count * rowBytes;
     }
     return at;
+  }
+
+  /** Writes rows as numbers of {@code form}, a few at a time. */
+  private static void convert(
+      MatrixSource part, int first, int count, WeightForm form, ByteBuffer target) {
+    int most = Math.max(1, CONVERTED / part.columns());
+    float[] numbers = new float[Math.min(most, count) * part.columns()];
+    for (int done = 0; done < count; done += most) {
+      int rows = Math.min(most, count - done);
+      part.read(first + done, rows, numbers, 0);
+      put(numbers, rows * part.columns(), form, target);
+    }
   }
 
   private static void put(float[] numbers, int count, WeightForm form, ByteBuffer target) {
@@ -103,23 +119,24 @@ final class WeightUpload {
     }
   }
 
-  private long scales(MatrixSource part, WeightLayout layout, Memory to, long offset) {
+  private static long scales(
+      Staging.Pieces pieces, MatrixSource part, WeightLayout layout, Memory to, long offset) {
     int columns = layout.scaleColumns();
     int rows = layout.scaleRows(part.rows());
     if (columns == 0) {
       return offset;
     }
-    float[] row = new float[columns];
     int rowBytes = columns * Float.BYTES;
     int most = rowsAtOnce(part, rowBytes);
     long at = offset;
     for (int first = 0; first < rows; first += most) {
       int count = Math.min(most, rows - first);
       int from = first;
-      staging.send(
+      pieces.send(
           to,
           at,
           target -> {
+            float[] row = new float[columns];
             for (int r = from; r < from + count; r++) {
               part.readScales(r, row);
               target.asFloatBuffer().put(row);

@@ -14,6 +14,7 @@ package dev.moontide.model;
 import dev.moontide.model.AttentionWeights.QueryUp;
 import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.KvCache;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Rope;
 import dev.moontide.tensor.Router;
@@ -43,7 +44,6 @@ public final class DeepseekV3 implements LanguageModel {
   private final Workspace space;
   private final IntConsumer equations = this::layers;
   private @Nullable Step step;
-  private int computed;
 
   /**
    * @param maxTokens tokens of the largest step
@@ -138,17 +138,11 @@ public final class DeepseekV3 implements LanguageModel {
     ops.gatherLogitRows(space.last(), space.x(), step, first, count);
     ops.rmsNorm(space.lastNormed(), space.last(), 0, weights.norm(), epsilon, count);
     ops.matmul(space.logits(), space.lastNormed(), weights.lmHead(), count);
-    computed = count;
   }
 
   @Override
-  public void argmax(int[] out) {
-    ops.argmax(out, space.logits(), computed);
-  }
-
-  @Override
-  public void logProbabilities(double[] out, int[] rows, int[] tokens, int count) {
-    ops.logProbabilities(out, space.logits(), rows, tokens, count);
+  public void answer(LogitQueries queries) {
+    ops.answer(queries, space.logits());
   }
 
   @Override

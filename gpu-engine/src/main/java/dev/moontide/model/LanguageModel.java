@@ -11,6 +11,7 @@
  */
 package dev.moontide.model;
 
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Step;
 
 /**
@@ -43,14 +44,11 @@ public interface LanguageModel extends AutoCloseable {
   /** Computes logit rows {@code [first, first + count)} of the last step. */
   void computeLogits(int first, int count);
 
-  /** The index of the largest logit of each computed row, the lowest of equals. */
-  void argmax(int[] out);
-
   /**
-   * {@code out[i] = log softmax(logits[rows[i]])[tokens[i]]} for {@code i} in {@code [0, count)}.
-   * The sum over the vocabulary runs in a fixed order.
+   * Answers {@code queries} about the computed rows, as {@link dev.moontide.tensor.Ops#answer}
+   * does. Rows that are drawn from are then not to be read any more.
    */
-  void logProbabilities(double[] out, int[] rows, int[] tokens, int count);
+  void answer(LogitQueries queries);
 
   /** Copies a computed row of logits, {@link #vocabularySize()} numbers. */
   void readLogits(int row, float[] out);

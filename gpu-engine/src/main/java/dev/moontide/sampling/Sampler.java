@@ -12,89 +12,101 @@
 package dev.moontide.sampling;
 
 import dev.moontide.api.SamplingParameters;
-import dev.moontide.api.TokenIds;
+import dev.moontide.tensor.LogitQueries;
+import dev.moontide.tensor.LogitQueries.Draw;
 
 /**
  * Draws a token from a row of logits. The order is vLLM's: penalties, temperature, min-p, top-k,
  * top-p (over what top-k left), then the inverse of the distribution in the vocabulary's order at a
  * counter-based random number. Holds its workspace; used by one thread at a time.
  *
- * <p>Everything after the division by the temperature is integer arithmetic on {@link Mass}, so the
- * same logits give the same token on any device.
+ * <p>Floats and doubles are rounded once an operation, and everything after the {@link Mass}es is
+ * integer arithmetic, so the same logits give the same token on any device: {@code sampling.cu}
+ * draws as this does, and is held to it.
  */
 public final class Sampler {
-  private final float[] logits;
   private final long[] masses;
   private final MassSelection selection;
-  private final Penalties penalties;
   private final Philox philox = new Philox();
 
   public Sampler(int vocabularySize) {
-    logits = new float[vocabularySize];
     masses = new long[vocabularySize];
     selection = new MassSelection(masses);
-    penalties = new Penalties(vocabularySize);
   }
 
-  /** Where the next row's logits are put; {@link #sample} changes them. */
-  public float[] logits() {
-    return logits;
-  }
-
-  /** Whether {@link #logits()} can be drawn from: nothing is NaN or +∞ and something is finite. */
-  public boolean isDrawable() {
-    float largest = largest();
-    return largest > Float.NEGATIVE_INFINITY && largest < Float.POSITIVE_INFINITY;
+  /** Logits of a row. */
+  public int vocabularySize() {
+    return masses.length;
   }
 
   /**
-   * The next token of a sample by {@link #logits()}, which must be drawable.
-   *
-   * @param output tokens generated so far, of which {@code length} count
-   * @param rowKey identifies the row to the random numbers
-   * @param sampleIndex which of the row's samples this is
+   * Answers the {@code i}-th draw of {@code queries} by the row of logits that begins at {@code
+   * from}, which the penalties change. Leaves it without an answer if it cannot be drawn from.
    */
-  public int sample(
-      SamplingParameters parameters,
-      TokenIds prompt,
-      int[] output,
-      int length,
-      long rowKey,
-      int sampleIndex) {
-    if (parameters.hasPenalties()) {
-      penalties.apply(logits, parameters, prompt, output, length);
+  public void draw(LogitQueries queries, int i, float[] logits, int from) {
+    Draw draw = queries.draw(i);
+    penalise(queries, draw, logits, from);
+    float largest = largest(logits, from);
+    if (largest > Float.NEGATIVE_INFINITY && largest < Float.POSITIVE_INFINITY) {
+      draw.answer(
+          draw.parameters().isGreedy()
+              ? firstOf(largest, logits, from)
+              : sample(draw, largest, logits, from));
     }
-    if (parameters.isGreedy()) {
-      return firstOf(largest());
+  }
+
+  /**
+   * First the repetition penalty (prompt and output; positive logits divided, others multiplied),
+   * then frequency and presence (output).
+   */
+  private static void penalise(LogitQueries queries, Draw draw, float[] logits, int from) {
+    SamplingParameters parameters = draw.parameters();
+    double repetition = parameters.repetitionPenalty();
+    for (int s = draw.seenStart(); s < draw.seenEnd(); s++) {
+      int at = from + queries.seenToken(s);
+      int occurrences = queries.seenOccurrences(s);
+      double logit = logits[at];
+      logit = logit > 0 ? logit / repetition : logit * repetition;
+      if (occurrences > 0) {
+        logit -= parameters.frequencyPenalty() * occurrences + parameters.presencePenalty();
+      }
+      logits[at] = (float) logit;
     }
-    weigh(largest(), (float) Math.min(1 / parameters.temperature(), Float.MAX_VALUE));
+  }
+
+  private int sample(Draw draw, float largest, float[] logits, int from) {
+    SamplingParameters parameters = draw.parameters();
+    float inverseTemperature = (float) Math.min(1 / parameters.temperature(), Float.MAX_VALUE);
+    for (int t = 0; t < masses.length; t++) {
+      masses[t] = Mass.of((logits[from + t] - largest) * inverseTemperature);
+    }
     long least = Math.max(1, (long) Math.ceil(parameters.minP() * Mass.ONE));
     selection.select(least, parameters.topK(), parameters.topP());
-    long bits = philox.bits(parameters.seed(), rowKey, sampleIndex, prompt.length() + length);
+    long bits = philox.bits(parameters.seed(), draw.rowKey(), draw.sampleIndex(), draw.position());
     // ⌊u · total⌋ for the 63-bit fraction u: the total is below 2^62, so its double fits a long.
     return selection.locate(Math.multiplyHigh(bits >>> 1, selection.total() << 1));
   }
 
-  private void weigh(float largest, float inverseTemperature) {
-    for (int i = 0; i < masses.length; i++) {
-      masses[i] = Mass.of((logits[i] - largest) * inverseTemperature);
-    }
-  }
-
   /** The largest logit; NaN if any is. */
-  private float largest() {
+  private float largest(float[] logits, int from) {
     float largest = Float.NEGATIVE_INFINITY;
-    for (float logit : logits) {
-      largest = Math.max(largest, logit);
+    for (int t = 0; t < masses.length; t++) {
+      float logit = logits[from + t];
+      if (!(logit <= largest)) {
+        if (Float.isNaN(logit)) {
+          return logit;
+        }
+        largest = logit;
+      }
     }
     return largest;
   }
 
-  private int firstOf(float value) {
-    int i = 0;
+  private static int firstOf(float value, float[] logits, int from) {
+    int i = from;
     while (logits[i] != value) {
       i++;
     }
-    return i;
+    return i - from;
   }
 }

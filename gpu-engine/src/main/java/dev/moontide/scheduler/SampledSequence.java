@@ -18,7 +18,8 @@ import dev.moontide.api.Outcome;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
 import dev.moontide.sampling.GeneratedText;
-import dev.moontide.sampling.Sampler;
+import dev.moontide.sampling.SeenTokens;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Step;
 import java.util.Arrays;
 import java.util.Objects;
@@ -27,6 +28,8 @@ import org.jspecify.annotations.Nullable;
 
 /** A prompt being continued. Its entries are the prompt and what was generated so far. */
 public final class SampledSequence extends Sequence {
+  private static final TokenIds NONE = TokenIds.of();
+
   private final Objective.Sample objective;
   private final int maxTokens;
   private final int[] stopTokens;
@@ -76,21 +79,15 @@ public final class SampledSequence extends Sequence {
     step.addToken(generated[i - prompt().length()], i);
   }
 
-  /** Whether the next token is the most probable one, whatever came before. */
-  public boolean isArgmax() {
+  /** Asks for the next token by row {@code row} of the logits. */
+  public void ask(LogitQueries queries, int row, SeenTokens seen) {
     SamplingParameters parameters = objective.parameters();
-    return parameters.isGreedy() && !parameters.hasPenalties();
-  }
-
-  /** Draws the next token from the logits the sampler holds. */
-  public int draw(Sampler sampler) {
-    return sampler.sample(
-        objective.parameters(),
-        prompt(),
-        generated,
-        count,
-        objective.rowKey(),
-        objective.sampleIndex());
+    queries.draw(row, parameters, objective.rowKey(), objective.sampleIndex(), length());
+    if (parameters.hasPenalties()) {
+      // Of the prompt's tokens the repetition penalty alone knows.
+      TokenIds penalised = parameters.repetitionPenalty() == 1 ? NONE : prompt();
+      seen.list(queries, penalised, generated, count);
+    }
   }
 
   /** Continues the output with {@code token}. */

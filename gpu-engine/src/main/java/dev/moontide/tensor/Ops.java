@@ -127,14 +127,14 @@ public interface Ops extends Storage {
   /** {@code out[i] = x[logitToken(first + i)]} for {@code i < count}; both float32. */
   void gatherLogitRows(Tensor out, Tensor x, Step step, int first, int count);
 
-  /** Index of the largest entry of each of the first {@code n} rows, the lowest of equals. */
-  void argmax(int[] out, Tensor logits, int n);
-
   /**
-   * {@code out[i] = log softmax(logits[rows[i]])[tokens[i]]} for {@code i < count}, each row's sum
-   * computed once and in a fixed order. Calls list their rows in non-decreasing order.
+   * Answers {@code queries} by rows of {@code logits}. Tokens are those that {@code
+   * dev.moontide.sampling.Sampler} draws, which every device agrees with bit for bit; a row that is
+   * drawn from may be changed. Of {@code log softmax(logits[row])[token]} each row's sum is
+   * computed once and in a fixed order; it is NaN where the row has a NaN, or no finite largest
+   * entry.
    */
-  void logProbabilities(double[] out, Tensor logits, int[] rows, int[] tokens, int count);
+  void answer(LogitQueries queries, Tensor logits);
 
   /** Copies row {@code row} of a float32 tensor into {@code out} from {@code offset}. */
   void read(Tensor x, int row, float[] out, int offset);

@@ -17,11 +17,15 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.tensor.Encoding;
+import dev.moontide.tensor.MatrixSource;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.RandomMatrix;
+import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -142,6 +146,65 @@ class CudaDeviceTest {
   void anErrorThatLosesTheDeviceSaysSo() {
     Emulation.configure("fail=cuStreamSynchronize:1:700");
     assertFails("CUDA_ERROR_ILLEGAL_ADDRESS", MoontideException.Category.DEVICE);
+  }
+
+  /** Rows of 16 KB in bf16, those from {@code damaged} on unreadable. */
+  private record Rows(int rows, int damaged) implements MatrixSource {
+    @Override
+    public String name() {
+      return "rows";
+    }
+
+    @Override
+    public int columns() {
+      return 8192;
+    }
+
+    @Override
+    public Encoding encoding() {
+      return new Encoding.Bf16();
+    }
+
+    @Override
+    public void read(int first, int count, float[] out, int offset) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public void copy(int first, int count, ByteBuffer target) {
+      if (first + count > damaged) {
+        throw MoontideException.checkpoint("row %d is damaged", damaged);
+      }
+      for (int row = first; row < first + count; row++) {
+        for (int c = 0; c < columns(); c++) {
+          target.putShort(Bf16.of(row + c % 7));
+        }
+      }
+    }
+  }
+
+  @Test
+  void aWeightOfManyPiecesIsWholeOrNotThere() {
+    int rows = 1700;
+    try (Ops ops = open()) {
+      Weight table = ops.table(new Rows(rows, rows));
+      Step step = new Step(rows, 1);
+      step.beginSequence(new int[0]);
+      for (int row = 0; row < rows; row++) {
+        step.addToken(row, row);
+      }
+      Tensor x = ops.floats(rows, 8192);
+      ops.embed(x, table, step);
+      float[] row = new float[8192];
+      for (int i = 0; i < rows; i += 511) {
+        ops.read(x, i, row, 0);
+        assertEquals(Float.intBitsToFloat(Bf16.of(i + 8191 % 7) << 16), row[8191]);
+      }
+      MoontideException e =
+          assertThrows(MoontideException.class, () -> ops.table(new Rows(rows, 600)));
+      assertEquals("row 600 is damaged", e.getMessage());
+      work(ops);
+    }
   }
 
   @Test

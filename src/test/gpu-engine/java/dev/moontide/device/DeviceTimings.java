@@ -11,6 +11,7 @@
  */
 package dev.moontide.device;
 
+import dev.moontide.api.SamplingParameters;
 import dev.moontide.cuda.ChosenExperts;
 import dev.moontide.cuda.CudaDevice;
 import dev.moontide.cuda.CudaOps;
@@ -21,6 +22,7 @@ import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
 import dev.moontide.model.Workspace;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Step;
@@ -31,13 +33,17 @@ import java.util.Locale;
 /**
  * Steps of Kimi-K2's own layer dimensions (1 dense and 3 MoE layers, 384 experts) with random FP8
  * weights: loading, prefill and decode, and what of a step is the host's. Arguments: the largest
- * step in tokens, then any of {@code prefill=PROMPTS x TOKENS} and {@code decode=SEQUENCES x
- * CONTEXT}.
+ * step in tokens, then any of {@code prefill=PROMPTS x TOKENS}, {@code decode=SEQUENCES x CONTEXT}
+ * and {@code sample=SEQUENCES x CONTEXT}, which draws tokens by top-p where the others take the
+ * most probable.
  */
 public final class DeviceTimings {
   private static final int LAYERS = 4;
   private static final int REPEATS = 15;
   private static final int PREFILLS = 9;
+  private static final SamplingParameters GREEDY = SamplingParameters.greedy(1);
+  private static final SamplingParameters SAMPLED =
+      SamplingParameters.builder().temperature(0.8).topP(0.95).build();
 
   /** The first runs of a shape load kernels, record its graph and have the host's code compiled. */
   private static final int WARM_UP = 10;
@@ -54,6 +60,7 @@ public final class DeviceTimings {
   private final Routing routing;
 
   private final Step step;
+  private final LogitQueries queries = new LogitQueries();
   private final int maxTokens;
 
   private final int filled;
@@ -107,7 +114,10 @@ public final class DeviceTimings {
         if (parts[0].equals("prefill")) {
           timings.prefill(Integer.parseInt(parts[1]), Integer.parseInt(parts[2]));
         } else {
-          timings.decode(Integer.parseInt(parts[1]), Integer.parseInt(parts[2]));
+          timings.decode(
+              Integer.parseInt(parts[1]),
+              Integer.parseInt(parts[2]),
+              parts[0].equals("sample") ? SAMPLED : GREEDY);
         }
       }
     }
@@ -173,7 +183,7 @@ public final class DeviceTimings {
         step.requestLogits();
       }
       model.forward(step);
-      finish();
+      finish(GREEDY);
       if (run >= 0) {
         seconds[run] = (System.nanoTime() - start) / 1e9;
       }
@@ -191,7 +201,7 @@ public final class DeviceTimings {
   }
 
   /** A step of one token of each of {@code sequences}, after {@code context} others. */
-  private void decode(int sequences, int context) {
+  private void decode(int sequences, int context, SamplingParameters parameters) {
     int perSequence = (context + model.blockSize()) / model.blockSize();
     double[] seconds = new double[REPEATS];
     double[] host = new double[REPEATS];
@@ -205,7 +215,7 @@ public final class DeviceTimings {
       }
       model.forward(step);
       long submitted = System.nanoTime();
-      finish();
+      finish(parameters);
       if (run >= 0) {
         seconds[run] = (System.nanoTime() - start) / 1e9;
         host[run] = (submitted - start) / 1e9;
@@ -215,7 +225,8 @@ public final class DeviceTimings {
     Arrays.sort(host);
     double median = seconds[REPEATS / 2];
     print(
-        "decode %5d sequences at %5d: %8.2f ms, %,9.0f tokens/s, host %.2f ms, %d experts",
+        "%s %5d sequences at %5d: %8.2f ms, %,9.0f tokens/s, host %.2f ms, %d experts",
+        parameters.isGreedy() ? "decode" : "sample",
         sequences,
         context,
         median * 1e3,
@@ -224,12 +235,16 @@ public final class DeviceTimings {
         ChosenExperts.distinct(routing, sequences));
   }
 
-  /** Logits of the rows asked for, and their maxima: what waits for the device. */
-  private void finish() {
-    int[] best = new int[model.logitCapacity()];
+  /** Logits of the rows asked for, and their tokens: what waits for the device. */
+  private void finish(SamplingParameters parameters) {
     for (int first = 0; first < step.logitRows(); first += model.logitCapacity()) {
-      model.computeLogits(first, Math.min(model.logitCapacity(), step.logitRows() - first));
-      model.argmax(best);
+      int count = Math.min(model.logitCapacity(), step.logitRows() - first);
+      model.computeLogits(first, count);
+      queries.clear();
+      for (int row = 0; row < count; row++) {
+        queries.draw(row, parameters, first + row, 0, step.position(step.logitToken(first + row)));
+      }
+      model.answer(queries);
     }
   }
 

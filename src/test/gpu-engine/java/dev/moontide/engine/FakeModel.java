@@ -13,6 +13,8 @@ package dev.moontide.engine;
 
 import dev.moontide.api.TokenIds;
 import dev.moontide.model.LanguageModel;
+import dev.moontide.sampling.Sampler;
+import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Step;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -210,17 +212,15 @@ final class FakeModel implements LanguageModel {
   }
 
   @Override
-  public void argmax(int[] out) {
-    for (int i = 0; i < rows.size(); i++) {
-      out[i] = argmax(rows.get(i));
+  public void answer(LogitQueries queries) {
+    int[] rowOf = queries.rows();
+    for (int i = 0; i < queries.logProbabilityCount(); i++) {
+      check(i == 0 || rowOf[i] >= rowOf[i - 1], i, "order of rows");
+      queries.logProbabilities()[i] = logProbability(rows.get(rowOf[i]), queries.tokens()[i]);
     }
-  }
-
-  @Override
-  public void logProbabilities(double[] out, int[] rows, int[] tokens, int count) {
-    for (int i = 0; i < count; i++) {
-      check(i == 0 || rows[i] >= rows[i - 1], i, "order of rows");
-      out[i] = logProbability(this.rows.get(rows[i]), tokens[i]);
+    Sampler sampler = new Sampler(vocabularySize);
+    for (int i = 0; i < queries.draws(); i++) {
+      sampler.draw(queries, i, rows.get(queries.draw(i).row()), 0);
     }
   }
 

@@ -21,6 +21,8 @@ import dev.moontide.api.Outcome;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
 import dev.moontide.sampling.Sampler;
+import dev.moontide.sampling.SeenTokens;
+import dev.moontide.tensor.LogitQueries;
 import java.util.Arrays;
 
 /** Answers one request at a time, token by token, without cache, blocks or batches. */
@@ -71,9 +73,12 @@ final class Straightforward {
       if (Float.isNaN(logits[0])) {
         return new Outcome.Failure("NaN");
       }
-      System.arraycopy(logits, 0, sampler.logits(), 0, model.vocabularySize());
-      output[n] =
-          sampler.sample(parameters, prompt, output, n, sample.rowKey(), sample.sampleIndex());
+      LogitQueries queries = new LogitQueries();
+      queries.draw(0, parameters, sample.rowKey(), sample.sampleIndex(), prompt.length() + n);
+      new SeenTokens(model.vocabularySize())
+          .list(queries, parameters.repetitionPenalty() == 1 ? TokenIds.of() : prompt, output, n);
+      sampler.draw(queries, 0, logits, 0);
+      output[n] = queries.draw(0).token();
       path = append(path, output[n]);
       boolean stop = parameters.stopTokenIds().contains(output[n]);
       for (int i = 0; i < stopTokens.length() && !parameters.ignoreEos(); i++) {

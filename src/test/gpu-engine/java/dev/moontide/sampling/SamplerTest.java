@@ -17,6 +17,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.tensor.LogitQueries;
 import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -33,8 +34,34 @@ class SamplerTest {
   }
 
   private static int sample(Sampler sampler, SamplingParameters parameters, float[] logits) {
-    System.arraycopy(logits, 0, sampler.logits(), 0, logits.length);
-    return sampler.sample(parameters, PROMPT, new int[0], 0, 7, 0);
+    return sample(sampler, parameters, logits, new int[0], 7, 0);
+  }
+
+  private static int sample(
+      Sampler sampler,
+      SamplingParameters parameters,
+      float[] logits,
+      int[] output,
+      long rowKey,
+      int sampleIndex) {
+    LogitQueries queries = queries(parameters, logits.length, output, rowKey, sampleIndex);
+    sampler.draw(queries, 0, logits.clone(), 0);
+    assertTrue(queries.draw(0).isAnswered());
+    return queries.draw(0).token();
+  }
+
+  private static LogitQueries queries(
+      SamplingParameters parameters,
+      int vocabularySize,
+      int[] output,
+      long rowKey,
+      int sampleIndex) {
+    LogitQueries queries = new LogitQueries();
+    queries.draw(0, parameters, rowKey, sampleIndex, PROMPT.length() + output.length);
+    if (parameters.hasPenalties()) {
+      new SeenTokens(vocabularySize).list(queries, PROMPT, output, output.length);
+    }
+    return queries;
   }
 
   @Test
@@ -152,15 +179,12 @@ class SamplerTest {
     float[] logits = new float[1000];
     Sampler sampler = new Sampler(1000);
     SamplingParameters parameters = at(1).seed(5).build();
-    int[] output = new int[3];
     int[] drawn = new int[4];
     long[][] keys = {{1, 0, 0}, {2, 0, 0}, {1, 1, 0}, {1, 0, 3}};
     for (int repeat = 0; repeat < 2; repeat++) {
       for (int i = 0; i < keys.length; i++) {
-        System.arraycopy(logits, 0, sampler.logits(), 0, 1000);
-        int token =
-            sampler.sample(
-                parameters, PROMPT, output, (int) keys[i][2], keys[i][0], (int) keys[i][1]);
+        int[] output = new int[(int) keys[i][2]];
+        int token = sample(sampler, parameters, logits, output, keys[i][0], (int) keys[i][1]);
         assertTrue(repeat == 0 || drawn[i] == token);
         drawn[i] = token;
       }
@@ -176,12 +200,16 @@ class SamplerTest {
             .frequencyPenalty(0.25)
             .presencePenalty(0.5)
             .build();
-    Penalties penalties = new Penalties(5);
-    int[] output = {2, 3, 2, 2, 4};
+    int[] output = {2, 3, 2, 2};
+    SeenTokens seen = new SeenTokens(5);
     for (int repeat = 0; repeat < 2; repeat++) {
+      LogitQueries queries = new LogitQueries();
+      queries.draw(0, parameters, 0, 0, 7);
+      seen.list(queries, PROMPT, output, 4);
+      assertEquals(4, queries.seen());
       float[] logits = {4, -4, 4, -4, 4};
-      penalties.apply(logits, parameters, PROMPT, output, 4);
-      // In the prompt: 0 and 1. In the output: 2 three times, 3 once; 4 is not yet there.
+      new Sampler(5).draw(queries, 0, logits, 0);
+      // In the prompt: 0 and 1. In the output: 2 three times, 3 once.
       float[] expected = {2, -8, 2 - 0.5f - 3 * 0.25f, -8 - 0.5f - 0.25f, 4};
       assertEquals(Arrays.toString(expected), Arrays.toString(logits));
     }
@@ -189,26 +217,30 @@ class SamplerTest {
 
   @Test
   void greedyHeedsPenalties() {
-    Sampler sampler = new Sampler(3);
-    System.arraycopy(new float[] {3, 2.9f, 1}, 0, sampler.logits(), 0, 3);
     SamplingParameters parameters = SamplingParameters.builder().presencePenalty(0.2).build();
-    assertEquals(1, sampler.sample(parameters, PROMPT, new int[] {0}, 1, 0, 0));
+    float[] logits = {3, 2.9f, 1};
+    assertEquals(1, sample(new Sampler(3), parameters, logits, new int[] {0}, 0, 0));
+  }
+
+  private static boolean isDrawable(SamplingParameters parameters, float... logits) {
+    LogitQueries queries = queries(parameters, logits.length, new int[] {0}, 0, 0);
+    new Sampler(logits.length).draw(queries, 0, logits, 0);
+    return queries.draw(0).isAnswered();
   }
 
   @Test
   void infinitiesAndNaNAreNotDrawable() {
-    Sampler sampler = new Sampler(3);
-    assertTrue(sampler.isDrawable());
-    sampler.logits()[1] = Float.NEGATIVE_INFINITY;
-    assertTrue(sampler.isDrawable());
-    assertEquals(
-        0, sample(sampler, at(1).topK(1).build(), new float[] {1, Float.NEGATIVE_INFINITY, 0}));
-    sampler.logits()[1] = Float.NaN;
-    assertFalse(sampler.isDrawable());
-    sampler.logits()[1] = Float.POSITIVE_INFINITY;
-    assertFalse(sampler.isDrawable());
-    Arrays.fill(sampler.logits(), Float.NEGATIVE_INFINITY);
-    assertFalse(sampler.isDrawable());
+    float infinity = Float.POSITIVE_INFINITY;
+    for (SamplingParameters parameters : List.of(at(0).build(), at(1).topK(1).build())) {
+      assertTrue(isDrawable(parameters, 0, 0, 0));
+      assertTrue(isDrawable(parameters, 0, -infinity, 0));
+      assertFalse(isDrawable(parameters, 0, Float.NaN, 1));
+      assertFalse(isDrawable(parameters, 0, infinity, 0));
+      assertFalse(isDrawable(parameters, -infinity, -infinity, -infinity));
+    }
+    // A penalty that takes a logit out of its range.
+    assertFalse(isDrawable(at(1).repetitionPenalty(1e-39).build(), 10, 0, 0));
+    assertEquals(0, sample(new Sampler(3), at(1).topK(1).build(), new float[] {1, -infinity, 0}));
   }
 
   @Test

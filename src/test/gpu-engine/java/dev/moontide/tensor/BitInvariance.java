@@ -135,17 +135,14 @@ public abstract class BitInvariance {
         backend,
         (ops, threads) ->
             rows -> {
-              double[] found = new double[rows.length];
-              int[] tokens = new int[rows.length];
-              ops.logProbabilities(
-                  found,
-                  Cells.floats(ops, values, rows),
-                  Cells.upTo(rows.length),
-                  tokens,
-                  rows.length);
+              LogitQueries queries = new LogitQueries();
+              for (int i = 0; i < rows.length; i++) {
+                queries.logProbability(i, 0);
+              }
+              ops.answer(queries, Cells.floats(ops, values, rows));
               Tensor out = ops.floats(rows.length, 2);
               for (int i = 0; i < rows.length; i++) {
-                long bits = Double.doubleToRawLongBits(found[i]);
+                long bits = Double.doubleToRawLongBits(queries.logProbabilities()[i]);
                 Cells.set(out, i, 0, (int) (bits >>> 40));
                 Cells.set(out, i, 1, (int) (bits >>> 16 & 0xFFFFFF));
               }

@@ -17,6 +17,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moontide.api.SamplingParameters;
+import dev.moontide.sampling.Sampler;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -36,6 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 public abstract class OpsAgreement {
   private final Map<Backend, Ops> open = new HashMap<>();
   private static final int[] SIZES = {1, 3, 17, 33, 130};
+  private static final int DRAWN_ROWS = 150;
 
   private Ops ops(Backend backend) {
     return open.computeIfAbsent(backend, b -> b.open(2));
@@ -334,40 +337,65 @@ public abstract class OpsAgreement {
       int[] rows = {0, 0, 1, 7, 7, 7, 39};
       int[] tokens = new int[rows.length];
       Arrays.setAll(tokens, i -> (i * 37) % width);
-      double[] expected = new double[rows.length];
-      double[] actual = new double[rows.length];
-      reference.logProbabilities(
-          expected, Cells.floats(reference, values, upTo(40)), rows, tokens, rows.length);
+      LogitQueries expected = queries(rows, tokens);
+      LogitQueries actual = queries(rows, tokens);
+      reference.answer(expected, Cells.floats(reference, values, upTo(40)));
       Tensor x = Cells.floats(ops, values, upTo(40));
-      ops.logProbabilities(actual, x, rows, tokens, rows.length);
-      assertArrayEquals(expected, actual, 1e-6);
-
-      int[] best = new int[40];
-      int[] found = new int[40];
-      reference.argmax(best, Cells.floats(reference, values, upTo(40)), 40);
-      ops.argmax(found, x, 40);
-      assertArrayEquals(best, found);
+      ops.answer(actual, x);
+      for (int i = 0; i < rows.length; i++) {
+        assertEquals(expected.logProbabilities()[i], actual.logProbabilities()[i], 1e-6);
+      }
+      for (int i = 0; i < 40; i++) {
+        assertTrue(actual.draw(i).isAnswered());
+        assertEquals(expected.draw(i).token(), actual.draw(i).token());
+      }
       float[] row = new float[width + 1];
       ops.read(x, 39, row, 1);
       assertEquals(((RandomMatrix) values).at(39, width - 1), row[width]);
     }
   }
 
+  /** The most probable token of each of 40 rows, and log-probabilities. */
+  private static LogitQueries queries(int[] rows, int[] tokens) {
+    LogitQueries queries = new LogitQueries();
+    for (int row = 0; row < 40; row++) {
+      queries.draw(row, SamplingParameters.greedy(1), 0, 0, 0);
+    }
+    for (int i = 0; i < rows.length; i++) {
+      queries.logProbability(rows[i], tokens[i]);
+    }
+    return queries;
+  }
+
+  /**
+   * What is drawn, over random rows and every combination of parameters, is what the sampler draws;
+   * rows that cannot be drawn from are found by both.
+   */
   @ParameterizedTest
   @MethodSource("backends")
-  void argmaxTakesTheLowestOfEquals(Backend backend) {
+  void draws(Backend backend) {
     Ops ops = ops(backend);
-    Tensor x = ops.floats(2, 100);
-    Cells.set(x, 0, 70, 2f);
-    Cells.set(x, 0, 71, 2f);
-    Cells.set(x, 0, 99, 2f);
-    Cells.set(x, 0, 3, Float.NaN);
-    for (int c = 0; c < 100; c++) {
-      Cells.set(x, 1, c, Float.NEGATIVE_INFINITY);
+    for (int width : new int[] {1, 2, 31, 33, 1500, 6007}) {
+      RandomDraws draws = new RandomDraws(width, DRAWN_ROWS);
+      Tensor x = ops.floats(DRAWN_ROWS, width);
+      for (int row = 0; row < DRAWN_ROWS; row++) {
+        int from = row * width;
+        Cells.setRow(x, row, Arrays.copyOfRange(draws.logits(), from, from + width));
+      }
+      LogitQueries actual = draws.queries();
+      ops.answer(actual, x);
+      LogitQueries expected = draws.queries();
+      Sampler sampler = new Sampler(width);
+      for (int i = 0; i < expected.draws(); i++) {
+        LogitQueries.Draw draw = expected.draw(i);
+        sampler.draw(expected, i, draws.logits(), draw.row() * width);
+        String what = "%d logits, draw %d, %s".formatted(width, i, draw.parameters());
+        assertEquals(draw.isAnswered(), actual.draw(i).isAnswered(), what);
+        if (draw.isAnswered()) {
+          assertEquals(draw.token(), actual.draw(i).token(), what);
+        }
+      }
     }
-    int[] found = new int[2];
-    ops.argmax(found, x, 2);
-    assertArrayEquals(new int[] {70, 0}, found);
   }
 
   @ParameterizedTest

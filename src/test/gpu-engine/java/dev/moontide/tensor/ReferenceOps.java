@@ -579,26 +579,24 @@ public final class ReferenceOps implements Ops {
     }
   }
 
+  /** Draws the most probable token; what sampling draws is held to its own oracle. */
   @Override
-  public void argmax(int[] out, Tensor logits, int n) {
+  public void answer(LogitQueries queries, Tensor logits) {
     Values in = (Values) logits;
-    for (int row = 0; row < n; row++) {
+    for (int i = 0; i < queries.draws(); i++) {
+      int row = queries.draw(i).row();
       int best = 0;
-      for (int i = 1; i < in.columns; i++) {
-        best = in.get(row, i) > in.get(row, best) ? i : best;
+      for (int t = 1; t < in.columns; t++) {
+        best = in.get(row, t) > in.get(row, best) ? t : best;
       }
-      out[row] = best;
+      queries.draw(i).answer(best);
     }
-  }
-
-  @Override
-  public void logProbabilities(double[] out, Tensor logits, int[] rows, int[] tokens, int count) {
-    Values in = (Values) logits;
-    for (int i = 0; i < count; i++) {
-      double[] row = Arrays.copyOfRange(in.data, rows[i] * in.columns, (rows[i] + 1) * in.columns);
+    for (int i = 0; i < queries.logProbabilityCount(); i++) {
+      int from = queries.rows()[i] * in.columns;
+      double[] row = Arrays.copyOfRange(in.data, from, from + in.columns);
       double max = Arrays.stream(row).max().orElseThrow();
       double sum = Arrays.stream(row).map(v -> Math.exp(v - max)).sum();
-      out[i] = row[tokens[i]] - max - Math.log(sum);
+      queries.logProbabilities()[i] = row[queries.tokens()[i]] - max - Math.log(sum);
     }
   }
 

@@ -75,15 +75,6 @@ public final class Rows {
     return Math.max(Math.max(m0, m1), Math.max(m2, m3));
   }
 
-  /** The first place, from {@code from}, of a number equal to {@code value}; {@code n} if none. */
-  public static int firstEqual(float[] x, int from, int n, float value) {
-    int i = 0;
-    while (i < n && x[from + i] != value) {
-      i++;
-    }
-    return i;
-  }
-
   /** Whether none of {@code n} numbers is infinite or NaN. */
   public static boolean finite(float[] x, int from, int n) {
     // Zero times a finite number is 0, times any other NaN; the sum keeps a NaN.

@@ -61,6 +61,10 @@ for job, column in (("label-intents", "label"), ("write-requests", "response")):
 PYTHON
 fi
 if [[ $parts == *" bench "* ]]; then
-  timeout 240 ./moontide bench --backend cpu 2>&1 | tee "$results/bench-cpu.txt" || status=1
+  for processors in 2 "$(nproc)"; do
+    echo "./moontide bench --backend cpu, on $processors processors"
+    taskset -c "0-$((processors - 1))" timeout 120 ./moontide bench --backend cpu 2>&1 |
+      tee "$results/bench-$processors.txt" || status=1
+  done
 fi
 exit $status

@@ -201,6 +201,13 @@ public final class CpuOps implements Ops {
   }
 
   @Override
+  public void copyBlocks(KvCache cache, Step step) {
+    for (int i = 0; i < step.copies(); i++) {
+      ((LatentCache) cache).copy(step.copySource(i), step.copyTarget(i));
+    }
+  }
+
+  @Override
   public void embed(Tensor x, Weight table, Step step) {
     embedding.run((FloatTensor) x, (TableWeight) table, step);
   }

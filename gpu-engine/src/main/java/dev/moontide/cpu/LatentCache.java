@@ -85,6 +85,14 @@ final class LatentCache implements KvCache {
     return (int) (block % blocksPerBuffer * layout.blockBytes());
   }
 
+  /** Copies block {@code source} of every layer to block {@code target}. */
+  void copy(int source, int target) {
+    for (int layer = 0; layer < buffers.length; layer++) {
+      buffer(layer, target)
+          .put(offset(target), buffer(layer, source), offset(source), (int) layout.blockBytes());
+    }
+  }
+
   @Override
   public int blocks() {
     return blocks;

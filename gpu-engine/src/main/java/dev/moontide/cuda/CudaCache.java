@@ -12,18 +12,27 @@
 package dev.moontide.cuda;
 
 import dev.moontide.tensor.Attention;
-import dev.moontide.tensor.KvCache;
 
 /** The latent cache: bf16 [layers, blocks, block size, latent + rope]. */
 record CudaCache(int layers, int blocks, int blockSize, int width, Memory memory)
-    implements KvCache {
+    implements DeviceCache {
   /** Bytes of one block of one layer. */
   static long blockBytes(int blockSize, Attention attention) {
     return (long) blockSize * attention.cacheColumns() * Short.BYTES;
   }
 
+  @Override
+  public long blockBytes() {
+    return (long) blockSize * width * Short.BYTES;
+  }
+
   /** Where the layer's blocks begin. */
   long address(int layer) {
-    return memory.address() + (long) layer * blocks * blockSize * width * Short.BYTES;
+    return memory.address() + offset(layer, 0);
+  }
+
+  @Override
+  public long offset(int layer, int block) {
+    return ((long) layer * blocks + block) * blockBytes();
   }
 }

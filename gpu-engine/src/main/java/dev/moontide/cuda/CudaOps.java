@@ -12,6 +12,7 @@
 package dev.moontide.cuda;
 
 import dev.moontide.tensor.DType;
+import dev.moontide.tensor.KvCache;
 import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.MatrixSource;
 import dev.moontide.tensor.Ops;
@@ -134,6 +135,21 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
     begin();
     run.prepare(step);
     graphs.run(step, equations);
+  }
+
+  @Override
+  public void copyBlocks(KvCache cache, Step step) {
+    begin();
+    DeviceCache there = (DeviceCache) cache;
+    for (int i = 0; i < step.copies(); i++) {
+      for (int layer = 0; layer < there.layers(); layer++) {
+        run.stream.copy(
+            there.memory(),
+            there.offset(layer, step.copySource(i)),
+            there.offset(layer, step.copyTarget(i)),
+            there.blockBytes());
+      }
+    }
   }
 
   @Override

@@ -50,6 +50,17 @@ final class CudaStream implements Owned.Resource {
         bytes);
   }
 
+  /** Copies {@code bytes} within {@code memory}, from and to ranges that do not overlap. */
+  void copy(Memory memory, long from, long to, long bytes) {
+    DeviceBuffer buffer = memory.buffer();
+    Calls.check(
+        JCudaDriver.cuMemcpyDtoDAsync(
+            buffer.at(memory.offset() + to), buffer.at(memory.offset() + from), bytes, stream),
+        "cuMemcpyDtoDAsync",
+        "bytes",
+        bytes);
+  }
+
   /** Work from here on waits for what {@code event} was recorded after. */
   void waitFor(CudaEvent event) {
     Calls.check(JCudaDriver.cuStreamWaitEvent(stream, event.handle(), 0), "cuStreamWaitEvent");

@@ -11,14 +11,12 @@
  */
 package dev.moontide.cuda;
 
-import dev.moontide.tensor.KvCache;
-
 /**
  * The latent cache as pages of 64 tokens, [layers][pages]. A layer's first pages are spare: one
  * that rows without a token write to, the others for tokens of a trie, which see entries that lie
  * elsewhere; then come the blocks.
  */
-record PageCache(int layers, int blocks, Memory memory) implements KvCache {
+record PageCache(int layers, int blocks, Memory memory) implements DeviceCache {
   /** The page that rows without a token write to and read. */
   static final int IDLE_PAGE = 0;
 
@@ -43,6 +41,17 @@ record PageCache(int layers, int blocks, Memory memory) implements KvCache {
   @Override
   public int blockSize() {
     return Tiles.PAGE_TOKENS;
+  }
+
+  @Override
+  public long blockBytes() {
+    return Tiles.PAGE_BYTES;
+  }
+
+  @Override
+  public long offset(int layer, int block) {
+    return ((long) layer * (FIRST_BLOCK_PAGE + blocks) + FIRST_BLOCK_PAGE + block)
+        * Tiles.PAGE_BYTES;
   }
 
   /** Where the layer's pages begin. */

@@ -72,6 +72,9 @@ public final class DeepseekV3 implements LanguageModel {
   @Override
   public void forward(Step next) {
     step = next;
+    if (next.copies() > 0) {
+      ops.copyBlocks(cache, next);
+    }
     ops.run(next, equations);
   }
 

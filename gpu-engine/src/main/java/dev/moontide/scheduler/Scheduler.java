@@ -30,9 +30,10 @@ import java.util.function.Consumer;
  *   <li>Blocks are taken as entries need them. When they run out, the latest arrival gives all of
  *       its blocks back and waits to be computed again (preemption), so the earliest always
  *       proceeds; a sequence's {@link Sequence#maxLength()} must fit into the cache alone.
- *   <li>Full blocks of prompt tokens are shared as soon as the step that computed them has run. A
- *       waiting sequence whose next block is being computed in this very step is held back for one
- *       step, so equal beginnings that arrive together are computed once.
+ *   <li>Blocks of prompt tokens are shared as soon as the step that computed them has run: full
+ *       ones as they are, the beginning of another by a copy. A waiting sequence whose next tokens
+ *       are being computed in this very step is held back for one step, so equal beginnings that
+ *       arrive together are computed once.
  * </ul>
  */
 public final class Scheduler {
@@ -57,6 +58,11 @@ public final class Scheduler {
   /** Blocks found for the candidate at hand. */
   private final int[] found;
 
+  /** Blocks the current step copies from, held until it has run; in the first places. */
+  private final int[] sources;
+
+  private int sourceCount;
+
   private long arrivals;
   private long preemptions;
   private int promptTokens;
@@ -77,6 +83,7 @@ public final class Scheduler {
     cache = new PrefixCache(blocks, blockSize);
     pool = new BlockPool(blocks, cache);
     found = new int[blocks];
+    sources = new int[maxSequences];
   }
 
   /** Adds a sequence behind all others. It is not finished, and its longest form fits the cache. */
@@ -139,24 +146,40 @@ public final class Scheduler {
     Iterator<Sequence> candidates = waiting.iterator();
     while (room() > 0 && running.size() < maxSequences && candidates.hasNext()) {
       Sequence sequence = candidates.next();
-      int reusable = sharesPrefixes ? sequence.reusableBlocks(blockSize) : 0;
+      int reusable = sharesPrefixes ? sequence.reusable() : 0;
       int shared = cache.match(sequence.prompt(), reusable, found);
-      if (shared < reusable && cache.isAnnounced(sequence.prompt(), shared, found)) {
+      int beginning = cache.beginning(sequence.prompt(), shared, found, reusable);
+      if (cache.isAnnounced(sequence.prompt(), shared, found, beginning, reusable)) {
         continue;
       }
       // One block a running sequence is left over, lest the next tokens preempt the newcomer.
       int missing = blocksFor(sequence.length()) - shared + running.size();
-      if (missing > pool.available() - idleAmongFound(shared)) {
+      int available = pool.available() - idleAmongFound(shared);
+      if (missing > available) {
         break;
       }
       candidates.remove();
       for (int i = 0; i < shared; i++) {
         pool.hold(found[i]);
       }
-      sequence.admit(found, shared, blockSize);
+      boolean copies = beginning != PrefixCache.NONE && missing < available;
+      int entries = shared * blockSize + (copies ? cache.tokens(beginning) : 0);
+      sequence.admit(found, shared, entries);
+      if (copies) {
+        copy(cache.block(beginning), cache.tokens(beginning), sequence);
+      }
       insertByArrival(sequence);
       place(sequence, Math.min(sequence.pending(), room()));
     }
+  }
+
+  /** Gives {@code sequence} a block that begins with {@code tokens} entries of {@code source}. */
+  private void copy(int source, int tokens, Sequence sequence) {
+    pool.hold(source);
+    sources[sourceCount++] = source;
+    int block = pool.allocate();
+    sequence.append(block);
+    step.copyBlock(source, block, tokens);
   }
 
   private void place(Sequence sequence, int tokens) {
@@ -165,9 +188,8 @@ public final class Scheduler {
     }
     int prompt = sequence.promptTokens(tokens);
     promptTokens += prompt;
-    int nextShared = (sequence.sharedBlocks() + 1) * blockSize;
-    if (sharesPrefixes && prompt > 0 && sequence.computed() + prompt >= nextShared) {
-      cache.announce(sequence);
+    if (sharesPrefixes && prompt > 0) {
+      cache.announce(sequence, prompt);
     }
     sequence.place(step, tokens);
     scheduled.add(sequence);
@@ -197,6 +219,10 @@ public final class Scheduler {
    */
   public List<Sequence> commit() {
     finished.clear();
+    // Before the sequences', so that a source goes idle before its parent does.
+    while (sourceCount > 0) {
+      pool.release(sources[--sourceCount]);
+    }
     for (Sequence sequence : scheduled) {
       sequence.advance();
       if (sharesPrefixes) {
@@ -213,17 +239,23 @@ public final class Scheduler {
     return finished;
   }
 
-  /** Enters the sequence's newly computed full blocks of prompt tokens into the prefix cache. */
+  /** Enters the sequence's newly computed prompt tokens into the prefix cache. */
   private void shareBlocks(Sequence sequence) {
-    int full = Math.min(sequence.computed(), sequence.prompt().length()) / blockSize;
-    while (sequence.sharedBlocks() < full) {
-      int own = sequence.block(sequence.sharedBlocks());
-      int shared = cache.enter(sequence, sequence.sharedBlocks());
-      if (shared != own) {
-        pool.hold(shared);
-        pool.release(own);
+    int end = cache.wholeUnits(Math.min(sequence.computed(), sequence.prompt().length()));
+    while (sequence.offered() < end) {
+      int index = sequence.offered() / blockSize;
+      int blockEnd = (index + 1) * blockSize;
+      int to = Math.min(end, blockEnd);
+      int shared = cache.enter(sequence, sequence.offered(), to);
+      sequence.offer(to);
+      if (to == blockEnd) {
+        int own = sequence.block(index);
+        if (shared != own) {
+          pool.hold(shared);
+          pool.release(own);
+        }
+        sequence.share(shared);
       }
-      sequence.share(shared);
     }
   }
 
@@ -291,12 +323,12 @@ public final class Scheduler {
     for (Sequence sequence : running) {
       for (int i = 0; i < sequence.blocks(); i++) {
         holders[sequence.block(i)]++;
-        check(cache.contains(sequence.block(i)) == i < sequence.sharedBlocks(), sequence);
+        check(cache.containsWhole(sequence.block(i)) == i < sequence.sharedBlocks(), sequence);
       }
       check(blocksFor(sequence.computed()) <= sequence.blocks(), sequence);
       check(sequence.pending() > 0 && !sequence.isFinished(), sequence);
       check(blocksFor(sequence.length()) <= pool.size(), sequence);
-      int shared = cache.match(sequence.prompt(), sequence.sharedBlocks(), found);
+      int shared = cache.match(sequence.prompt(), sequence.sharedBlocks() * blockSize, found);
       check(shared == sequence.sharedBlocks(), sequence);
       for (int i = 0; i < shared; i++) {
         check(found[i] == sequence.block(i), sequence);

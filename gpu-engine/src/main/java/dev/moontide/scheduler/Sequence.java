@@ -45,8 +45,11 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
   private int[] blockTable = new int[4];
   private int blocks;
 
-  /** Leading blocks of the table that are in the prefix cache. */
+  /** Leading blocks of the table that are in the prefix cache as a whole. */
   private int sharedBlocks;
+
+  /** Leading prompt tokens that were offered to the prefix cache or came from it. */
+  private int offered;
 
   Sequence(GenerationRequest request, Consumer<Sequence> sink) {
     this.request = request;
@@ -109,9 +112,9 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
     return Math.max(0, Math.min(prompt().length() - computed, tokens));
   }
 
-  /** Leading blocks whose logits nobody wants, so that they can come from the prefix cache. */
-  int reusableBlocks(int blockSize) {
-    return Math.min(firstWanted(), prompt().length()) / blockSize;
+  /** Leading entries whose logits nobody wants, so that they can come from the prefix cache. */
+  int reusable() {
+    return Math.min(firstWanted(), prompt().length());
   }
 
   /** Whether there is a result: an answer or a failure. */
@@ -140,13 +143,18 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
     arrival = number;
   }
 
-  /** Starts on the first {@code count} of {@code cached} blocks, which it now holds. */
-  void admit(int[] cached, int count, int blockSize) {
+  /**
+   * Starts with the first {@code count} of {@code cached} blocks, which it now holds.
+   *
+   * @param entries that it need not compute, those of a block that it is yet to get included
+   */
+  void admit(int[] cached, int count, int entries) {
     for (int i = 0; i < count; i++) {
       append(cached[i]);
     }
     sharedBlocks = count;
-    computed = count * blockSize;
+    computed = entries;
+    offered = entries;
     if (!admitted) {
       cachedTokens = computed;
       admitted = true;
@@ -196,6 +204,15 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
     return sharedBlocks;
   }
 
+  int offered() {
+    return offered;
+  }
+
+  /** The first {@code count} prompt tokens have been offered to the prefix cache. */
+  void offer(int count) {
+    offered = count;
+  }
+
   /** The next block of the table is in the prefix cache as {@code block}, with the same content. */
   void share(int block) {
     blockTable[sharedBlocks++] = block;
@@ -207,5 +224,6 @@ public abstract sealed class Sequence permits SampledSequence, ScoredSequence, C
     scheduled = 0;
     blocks = 0;
     sharedBlocks = 0;
+    offered = 0;
   }
 }

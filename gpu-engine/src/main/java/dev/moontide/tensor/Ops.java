@@ -34,6 +34,12 @@ public interface Ops extends Storage {
    */
   void run(Step step, IntConsumer equations);
 
+  /**
+   * Copies blocks of every layer as {@code step} asks: the first {@link Step#copyTokens} entries;
+   * what the rest of a target holds is arbitrary.
+   */
+  void copyBlocks(KvCache cache, Step step);
+
   /** {@code x[t] = table[tokenId(t)]}; {@code x} is float32. */
   void embed(Tensor x, Weight table, Step step);
 

@@ -26,6 +26,9 @@ import java.util.Arrays;
  * its prefix and its path from the root, itself last, as ancestors: siblings share the prompt and
  * do not see each other.
  *
+ * <p>Before a step runs, {@linkplain Ops#copyBlocks blocks are copied} for sequences that begin as
+ * another does within a block.
+ *
  * <p>Tokens of one sequence are adjacent and {@code sequence} is non-decreasing.
  */
 public final class Step {
@@ -46,6 +49,11 @@ public final class Step {
   private final int[][] blockTables;
   private final int[] logitTokens;
 
+  private int copies;
+  private final int[] copySources;
+  private final int[] copyTargets;
+  private final int[] copyTokens;
+
   /**
    * @param maxTokens tokens a step has room for ({@code max-batch-tokens})
    * @param maxSequences sequences a step has room for
@@ -61,6 +69,9 @@ public final class Step {
     prompt = new boolean[maxTokens];
     blockTables = new int[maxSequences][];
     logitTokens = new int[maxTokens];
+    copySources = new int[maxSequences];
+    copyTargets = new int[maxSequences];
+    copyTokens = new int[maxSequences];
   }
 
   /** Empties the step. */
@@ -69,6 +80,7 @@ public final class Step {
     tokens = 0;
     sequences = 0;
     logitRows = 0;
+    copies = 0;
     revision++;
   }
 
@@ -77,6 +89,17 @@ public final class Step {
   /** Starts the tokens of another sequence, whose cache blocks are {@code blockTable}. */
   public void beginSequence(int[] blockTable) {
     blockTables[sequences++] = blockTable;
+    revision++;
+  }
+
+  /**
+   * Asks for the first {@code count} tokens of block {@code source} to be copied to block {@code
+   * target} before the step runs; at most once a sequence.
+   */
+  public void copyBlock(int source, int target, int count) {
+    copySources[copies] = source;
+    copyTargets[copies] = target;
+    copyTokens[copies++] = count;
     revision++;
   }
 
@@ -206,6 +229,26 @@ public final class Step {
   /** Block table of sequence {@code s}; not to be changed. */
   public int[] blockTable(int s) {
     return blockTables[s];
+  }
+
+  /** Blocks to be copied before the step runs. */
+  public int copies() {
+    return copies;
+  }
+
+  /** The block that copy {@code i} reads, which none of the copies writes. */
+  public int copySource(int i) {
+    return copySources[i];
+  }
+
+  /** The block that copy {@code i} writes. */
+  public int copyTarget(int i) {
+    return copyTargets[i];
+  }
+
+  /** Leading tokens of the block that copy {@code i} is to bring. */
+  public int copyTokens(int i) {
+    return copyTokens[i];
   }
 
   /** The token whose logits row {@code row} holds. */

@@ -110,6 +110,7 @@ final class FakeModel implements LanguageModel {
     this.step = step;
     steps++;
     tokens += step.tokens();
+    copyBlocks();
     for (int t = 0; t < step.tokens(); t++) {
       check(t == 0 || step.sequence(t) - step.sequence(t - 1) <= 1, t, "order of sequences");
       int entry = entry(step.sequence(t), step.cacheIndex(t));
@@ -134,6 +135,21 @@ final class FakeModel implements LanguageModel {
       }
       check(visible(t) == step.position(t) + 1, t, "number of visible entries");
       value[entry(step.sequence(t), step.cacheIndex(t))] = h;
+    }
+  }
+
+  private void copyBlocks() {
+    for (int i = 0; i < step.copies(); i++) {
+      int from = step.copySource(i) * blockSize;
+      int to = step.copyTarget(i) * blockSize;
+      poison(step.copyTarget(i));
+      for (int entry = 0; entry < step.copyTokens(i); entry++) {
+        check(written[from + entry], i, "copy of entry " + entry + ", which was not written");
+        written[to + entry] = true;
+        token[to + entry] = token[from + entry];
+        position[to + entry] = position[from + entry];
+        value[to + entry] = value[from + entry];
+      }
     }
   }
 

@@ -145,7 +145,7 @@ class SchedulingTest {
     for (int seed = 0; seed < 600; seed++) {
       Random random = new Random(seed);
       Workload workload = new Workload(seed, 2 + random.nextInt(25));
-      int blockSize = 1 + random.nextInt(5);
+      int blockSize = random.nextInt(3) == 0 ? 8 : 1 + random.nextInt(5);
       // Room for the longest sequence, prompt and output or prompt and trie, and little more.
       int blocks = MAX_LENGTH / blockSize + 1 + random.nextInt(4);
       FakeModel model =
@@ -210,6 +210,23 @@ class SchedulingTest {
     assertEquals(2, model.steps);
     assertEquals(0, loop.result(0).cachedTokens());
     assertEquals(20, loop.result(29).cachedTokens());
+  }
+
+  @Test
+  void aBeginningWithinABlockIsComputedOnce() {
+    FakeModel model = new FakeModel(Workload.VOCABULARY, 200, 500, 16, 64);
+    Loop loop = new Loop(model, 1000, 50, true);
+    for (int id = 0; id < 30; id++) {
+      loop.add(greedy(id, 3, prompt(30, 5, id)), loop.sink);
+    }
+    loop.finish();
+    // Of 30 shared tokens a block of 16 and three units of 4 of the next.
+    assertEquals(35 + 29 * (35 - 28) + 30 * 2, model.tokens);
+    assertEquals(28, loop.result(29).cachedTokens());
+    Straightforward oracle = new Straightforward(model, MAX_LENGTH, Workload.STOP);
+    for (int id = 0; id < 30; id++) {
+      assertEquals(oracle.answer(greedy(id, 3, prompt(30, 5, id))), loop.result(id).outcome());
+    }
   }
 
   @Test

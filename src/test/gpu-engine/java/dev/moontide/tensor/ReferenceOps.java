@@ -177,6 +177,15 @@ public final class ReferenceOps implements Ops {
       return blockSize;
     }
 
+    /** Copies {@code tokens} entries; what the rest of the target holds is poison. */
+    void copy(int source, int target, int tokens) {
+      int size = blockSize * columns;
+      for (double[] layer : layers) {
+        Arrays.fill(layer, target * size, (target + 1) * size, Double.NaN);
+        System.arraycopy(layer, source * size, layer, target * size, tokens * columns);
+      }
+    }
+
     int at(int[] table, int index) {
       return (table[index / blockSize] * blockSize + index % blockSize) * columns;
     }
@@ -287,6 +296,13 @@ public final class ReferenceOps implements Ops {
   @Override
   public void run(Step step, IntConsumer equations) {
     equations.accept(step.tokens());
+  }
+
+  @Override
+  public void copyBlocks(KvCache cache, Step step) {
+    for (int i = 0; i < step.copies(); i++) {
+      ((Cache) cache).copy(step.copySource(i), step.copyTarget(i), step.copyTokens(i));
+    }
   }
 
   @Override

@@ -1,0 +1,27 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+package dev.moontide.cuda;
+
+import dev.moontide.tensor.KvCache;
+
+/** A latent cache on the device, a block of a layer in one piece. */
+interface DeviceCache extends KvCache {
+  int layers();
+
+  /** Bytes of one block of one layer. */
+  long blockBytes();
+
+  Memory memory();
+
+  /** Where in {@link #memory()} {@code block} of {@code layer} begins, in bytes. */
+  long offset(int layer, int block);
+}

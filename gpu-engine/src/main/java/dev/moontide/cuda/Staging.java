@@ -26,23 +26,26 @@ import org.jspecify.annotations.Nullable;
 /**
  * Pinned buffers through which the device's memory is filled. A weight is loaded in {@link
  * #pieces}: a reader thread writes a piece into a buffer, sends it on its way and takes the next
- * one, so that reading, copying and what kernels do with the bytes go on at once. Buffers are made
- * as they are needed, and freed when the device is first used.
+ * one, so that reading, copying and what kernels do with the bytes go on at once. Copies take two
+ * streams in turn, for one begins while the other's ends. Buffers are made as they are needed, and
+ * freed when the device is first used.
  */
 final class Staging implements Owned.Resource {
   /** Large enough that a copy's start is little beside it; pinning memory costs, too. */
   static final int BUFFER_BYTES = 4 << 20;
 
-  /** More than saturate the way to a device, from memory. */
+  /** As many read from memory faster than a device is copied to. */
   private static final int MAX_READERS = 16;
 
   /** Beside the one that each reader writes, as many for all that are copied. */
-  private static final int COPIED_BUFFERS = 8;
+  private static final int COPIED_BUFFERS = 4;
+
+  private static final int COPY_STREAMS = 2;
 
   private static final long IDLE_SECONDS = 2;
 
   private final CudaDevice device;
-  private final CudaStream copies;
+  private final CudaStream[] copies = new CudaStream[COPY_STREAMS];
 
   /** For kernels that put copied bytes where they go, while the next are copied. */
   private final CudaStream kernels;
@@ -50,6 +53,7 @@ final class Staging implements Owned.Resource {
   private final ThreadPoolExecutor readers;
   private final Semaphore free;
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
+  private final AtomicInteger made = new AtomicInteger();
   private volatile boolean pending;
 
   /**
@@ -57,7 +61,9 @@ final class Staging implements Owned.Resource {
    */
   Staging(CudaDevice device, Owned owned) {
     this.device = device;
-    copies = owned.add(new CudaStream("loading"));
+    for (int i = 0; i < COPY_STREAMS; i++) {
+      copies[i] = owned.add(new CudaStream("loading"));
+    }
     kernels = owned.add(new CudaStream("placing weights"));
     int threads = Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors());
     free = new Semaphore(threads + COPIED_BUFFERS);
@@ -84,9 +90,11 @@ final class Staging implements Owned.Resource {
     private final CudaEvent done = owned.add(new CudaEvent("loading"));
     private final PinnedBuffer buffer;
     private final Launcher launcher;
+    private final CudaStream copies;
     private @Nullable DeviceBuffer raw;
 
-    Slot(CudaStream kernels) {
+    Slot(CudaStream copies, CudaStream kernels) {
+      this.copies = copies;
       try {
         buffer = owned.add(new PinnedBuffer(BUFFER_BYTES, "loading"));
         launcher = owned.add(new Launcher(kernels));
@@ -135,8 +143,8 @@ final class Staging implements Owned.Resource {
       submit(
           fill,
           (slot, bytes) -> {
-            copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
-            slot.done.record(copies);
+            slot.copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
+            slot.done.record(slot.copies);
           });
     }
 
@@ -149,8 +157,8 @@ final class Staging implements Owned.Resource {
           fill,
           (slot, bytes) -> {
             DeviceBuffer raw = slot.raw(device);
-            copies.upload(raw, 0, slot.buffer, bytes);
-            slot.copied.record(copies);
+            slot.copies.upload(raw, 0, slot.buffer, bytes);
+            slot.copied.record(slot.copies);
             kernels.waitFor(slot.copied);
             place.launch(slot.launcher, raw.address());
             slot.done.record(kernels);
@@ -234,7 +242,7 @@ final class Staging implements Owned.Resource {
         return idle.remove();
       }
     }
-    return new Slot(kernels);
+    return new Slot(copies[made.getAndIncrement() % COPY_STREAMS], kernels);
   }
 
   private void give(Slot slot) {
@@ -249,10 +257,16 @@ final class Staging implements Owned.Resource {
   void drain() {
     if (pending) {
       pending = false;
-      copies.synchronise();
-      kernels.synchronise();
+      synchronise();
       closeIdle();
     }
+  }
+
+  private void synchronise() {
+    for (CudaStream stream : copies) {
+      stream.synchronise();
+    }
+    kernels.synchronise();
   }
 
   private void closeIdle() {
@@ -271,8 +285,7 @@ final class Staging implements Owned.Resource {
     readers.shutdown();
     try (Owned owned = new Owned()) {
       owned.add(this::closeIdle);
-      owned.add(kernels::synchronise);
-      owned.add(copies::synchronise);
+      owned.add(this::synchronise);
     }
   }
 }

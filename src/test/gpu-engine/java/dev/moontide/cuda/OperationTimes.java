@@ -45,10 +45,10 @@ public final class OperationTimes implements AutoCloseable {
 
   private static final double BF16_RATE = 777e12;
 
-  private static final long PAUSE_BYTES = 1L << 30;
+  private static final long PAUSE_BYTES = 1L << 29;
 
   /** Copies that keep the device busy until the host is ahead of it: about 3 ms. */
-  private static final int PAUSES = 12;
+  private static final int PAUSES = 24;
 
   private final CudaOps device;
   private final DeviceBuffer pause;

@@ -52,6 +52,9 @@ public final class DeviceTimings {
   /** The same where filling takes long and attention is far from the memory's rate anyway. */
   private static final int FILLED_SIMPLE = 8 << 10;
 
+  /** Device memory for kernels, small buffers and what timings take. */
+  private static final long RESERVE = 3L << 30;
+
   private final DeepseekV3 model;
 
   private final OperationTimes operations;
@@ -86,7 +89,7 @@ public final class DeviceTimings {
     print("kernels: %s (%s)", choice.path(), choice.reason());
     print("%s, %,d bytes free; needs %s", device.description(), device.freeBytes(), sizes.needs());
     long blockBytes = sizes.kvBlockBytes(LAYERS, block, config.attention());
-    long left = device.freeBytes() - sizes.needs().total() - (1L << 30);
+    long left = device.freeBytes() - sizes.needs().total() - RESERVE;
     int blocks = (int) Math.min(left / blockBytes, 1 << 20);
     try (CudaOps ops = CudaOps.create(device, choice.path(), sizes.needs());
         OperationTimes operations = new OperationTimes(ops)) {

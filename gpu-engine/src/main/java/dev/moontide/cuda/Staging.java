@@ -26,9 +26,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Pinned buffers through which the device's memory is filled. A weight is loaded in {@link
  * #pieces}: a reader thread writes a piece into a buffer, sends it on its way and takes the next
- * one, so that reading, copying and what kernels do with the bytes go on at once. Copies take two
- * streams in turn, for one begins while the other's ends. Buffers are made as they are needed, and
- * freed when the device is first used.
+ * one, so that reading, copying and what kernels do with the bytes go on at once. Buffers are made
+ * as they are needed, and freed when the device is first used.
  */
 final class Staging implements Owned.Resource {
   /** Large enough that a copy's start is little beside it; pinning memory costs, too. */
@@ -40,12 +39,10 @@ final class Staging implements Owned.Resource {
   /** Beside the one that each reader writes, as many for all that are copied. */
   private static final int COPIED_BUFFERS = 4;
 
-  private static final int COPY_STREAMS = 2;
-
   private static final long IDLE_SECONDS = 2;
 
   private final CudaDevice device;
-  private final CudaStream[] copies = new CudaStream[COPY_STREAMS];
+  private final CudaStream copies;
 
   /** For kernels that put copied bytes where they go, while the next are copied. */
   private final CudaStream kernels;
@@ -53,7 +50,6 @@ final class Staging implements Owned.Resource {
   private final ThreadPoolExecutor readers;
   private final Semaphore free;
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
-  private final AtomicInteger made = new AtomicInteger();
   private volatile boolean pending;
 
   /**
@@ -61,9 +57,7 @@ final class Staging implements Owned.Resource {
    */
   Staging(CudaDevice device, Owned owned) {
     this.device = device;
-    for (int i = 0; i < COPY_STREAMS; i++) {
-      copies[i] = owned.add(new CudaStream("loading"));
-    }
+    copies = owned.add(new CudaStream("loading"));
     kernels = owned.add(new CudaStream("placing weights"));
     int threads = Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors());
     free = new Semaphore(threads + COPIED_BUFFERS);
@@ -90,11 +84,9 @@ final class Staging implements Owned.Resource {
     private final CudaEvent done = owned.add(new CudaEvent("loading"));
     private final PinnedBuffer buffer;
     private final Launcher launcher;
-    private final CudaStream copies;
     private @Nullable DeviceBuffer raw;
 
-    Slot(CudaStream copies, CudaStream kernels) {
-      this.copies = copies;
+    Slot(CudaStream kernels) {
       try {
         buffer = owned.add(new PinnedBuffer(BUFFER_BYTES, "loading"));
         launcher = owned.add(new Launcher(kernels));
@@ -143,8 +135,8 @@ final class Staging implements Owned.Resource {
       submit(
           fill,
           (slot, bytes) -> {
-            slot.copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
-            slot.done.record(slot.copies);
+            copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
+            slot.done.record(copies);
           });
     }
 
@@ -157,8 +149,8 @@ final class Staging implements Owned.Resource {
           fill,
           (slot, bytes) -> {
             DeviceBuffer raw = slot.raw(device);
-            slot.copies.upload(raw, 0, slot.buffer, bytes);
-            slot.copied.record(slot.copies);
+            copies.upload(raw, 0, slot.buffer, bytes);
+            slot.copied.record(copies);
             kernels.waitFor(slot.copied);
             place.launch(slot.launcher, raw.address());
             slot.done.record(kernels);
@@ -242,7 +234,7 @@ final class Staging implements Owned.Resource {
         return idle.remove();
       }
     }
-    return new Slot(copies[made.getAndIncrement() % COPY_STREAMS], kernels);
+    return new Slot(kernels);
   }
 
   private void give(Slot slot) {
@@ -263,9 +255,7 @@ final class Staging implements Owned.Resource {
   }
 
   private void synchronise() {
-    for (CudaStream stream : copies) {
-      stream.synchronise();
-    }
+    copies.synchronise();
     kernels.synchronise();
   }
 

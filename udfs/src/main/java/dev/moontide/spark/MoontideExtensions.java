@@ -45,7 +45,7 @@ public final class MoontideExtensions implements SparkSessionExtensionsProvider 
     extensions.injectCheckRule(session -> new CheckCalls());
     extensions.injectPlanNormalizationRule(session -> new ExtractCalls());
     extensions.injectOptimizerRule(session -> new PushThroughInference(session.sparkContext()));
-    extensions.injectPlannerStrategy(session -> new InferenceStrategy(source));
+    extensions.injectPlannerStrategy(session -> new InferenceStrategy(session, source));
     extensions.injectQueryStagePrepRule(session -> new MaterializeBeforeSampling());
     extensions.injectColumnar(session -> new MaterializeBeforeSampling.WithoutAdaptiveExecution());
     return BoxedUnit.UNIT;

@@ -16,7 +16,7 @@
 #
 # run.sh RESULTS [check|time|draw|load|memory]...   (all, without a word)
 # EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too; CHECKPOINT=FOLDER is where
-# the checkpoint that is loaded is written (7 GB).
+# the checkpoint that is loaded is written (13 GB).
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
@@ -54,10 +54,11 @@ if [[ $parts == *time* ]]; then
   timeout 150 "${java[@]}" dev.moontide.device.DeviceTimings 16384 decode=1x512 decode=64x512 decode=256x512 \
     decode=1024x512 decode=1x4096 decode=64x4096 decode=256x4096 decode=1024x4096 prefill=1x2048 prefill=8x1024 \
     prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 sample=64x512 sample=256x512 sample=1024x512 \
+    operations decode=1x512 decode=256x512 sample=1024x4096 prefill=16x1024 \
     2>&1 | tee "$results/timings.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
   timeout 90 "${java[@]}" -Dmoontide.cuda.path=simple dev.moontide.device.DeviceTimings 2048 decode=64x512 \
-    decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
+    operations decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *draw* ]]; then
@@ -66,7 +67,7 @@ if [[ $parts == *draw* ]]; then
 fi
 if [[ $parts == *load* ]]; then
   checkpoint=${CHECKPOINT:-$(mktemp -d)/checkpoint}
-  timeout 120 "${java[@]}" $tests.cuda.DeviceLoading "$checkpoint" 96 2>&1 | tee "$results/loading.txt"
+  timeout 120 "${java[@]}" $tests.cuda.DeviceLoading "$checkpoint" 256 2>&1 | tee "$results/loading.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
   [[ -n ${CHECKPOINT:-} ]] || rm -r "$(dirname "$checkpoint")"
 fi

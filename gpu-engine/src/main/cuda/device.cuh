@@ -23,8 +23,10 @@
 #define DEVICE __device__ __forceinline__
 #define SHARED __shared__
 // A kernel takes one struct, which its host writes field by field: eight-byte fields come first.
-#define KERNEL(name, Args, threads) \
-  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Args args)
+#define KERNEL(name, Args, threads) KERNEL_BLOCKS(name, Args, threads, 1)
+// As many blocks of which are to fit a multiprocessor.
+#define KERNEL_BLOCKS(name, Args, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Args args)
 
 DEVICE int thread_index() { return threadIdx.x; }
 DEVICE int block_x() { return blockIdx.x; }

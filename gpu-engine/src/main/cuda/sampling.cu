@@ -18,6 +18,12 @@
 
 static const int THREADS = 1024;
 static const int WARPS = THREADS / WARP;
+// Blocks of a multiprocessor; those of 8.6 and 8.9 hold 1,536 threads, others 2,048.
+#if defined(__CUDA_ARCH__) && (__CUDA_ARCH__ == 860 || __CUDA_ARCH__ == 890)
+#define DRAWS 1
+#else
+#define DRAWS 2
+#endif
 
 // A token to be drawn; dev.moontide.cuda.Logits writes it.
 struct Draw {
@@ -149,7 +155,7 @@ DEVICE void find_largest(const float* row, int width, Space& space) {
   int t = thread_index();
   float value = -infinity();
   int index = width;
-#pragma unroll 4
+#pragma unroll 2
   for (int i = t; i < width; i += THREADS) {
     float x = row[i];
     x = x <= infinity() ? x : infinity();
@@ -181,7 +187,7 @@ DEVICE uint64_t weigh(float* row, int width, float largest, const Draw& draw, Sp
   uint64_t least = (uint64_t)ceil(product(draw.min_p, 0x1p40));
   int t = thread_index();
   uint64_t total = 0;
-#pragma unroll 4
+#pragma unroll 2
   for (int i = t; i < width; i += THREADS) {
     float weight = weight_of(product(sum(row[i], -largest), scale));
     uint64_t mass = mass_of(weight);
@@ -209,7 +215,7 @@ DEVICE void count_digits(const float* row, int width, uint32_t prefix, int shift
   space.low[t] = 0;
   space.high[t] = 0;
   sync_block();
-#pragma unroll 4
+#pragma unroll 2
   for (int i = t; i < width; i += THREADS) {
     float weight = row[i];
     uint32_t key = key_of(weight);
@@ -295,7 +301,7 @@ DEVICE int locate(const float* row, int width, Selection selection, uint64_t tar
     int last = smaller(end, first + piece);
     uint64_t mass = 0;
     uint32_t equal = 0;
-#pragma unroll 4
+#pragma unroll 2
     for (int i = first + lane; i < last; i += WARP) {
       float weight = row[i];
       uint32_t key = key_of(weight);
@@ -340,7 +346,7 @@ DEVICE int locate(const float* row, int width, Selection selection, uint64_t tar
   return from;
 }
 
-KERNEL(draw, DrawArgs, THREADS) {
+KERNEL_BLOCKS(draw, DrawArgs, THREADS, DRAWS) {
   SHARED Space space;
   const Draw& draw = args.draws[block_x()];
   float* row = args.logits + (int64_t)draw.row * args.width;

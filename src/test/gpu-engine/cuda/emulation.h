@@ -29,6 +29,8 @@
   extern "C" const int name##_threads = threads;                                         \
   static void name(const Args& args)
 
+#define KERNEL_BLOCKS(name, Args, threads, blocks) KERNEL(name, Args, threads)
+
 namespace emulation {
 extern int thread, block[3];
 char* dynamic_shared();

@@ -919,6 +919,21 @@ HOST_KERNEL(retile_fp8, 256) {
   }
 }
 
+HOST_KERNEL(dequantise_fp8, 256) {
+  Arguments in(args);
+  auto* from = in.pointer<const uint8_t>();
+  auto* scales = in.pointer<const float>();
+  int columns = in.integer();
+  auto* out = in.pointer<uint16_t>(2);
+  expect(grid_[0] == (columns + 1023) / 1024, "columns");
+  for (int row = 0; row < grid_[1]; row++) {
+    for (int c = 0; c < columns; c++) {
+      int64_t at = static_cast<int64_t>(row) * columns + c;
+      out[at] = to_bf16(from_e4m3(from[at]) * scales[row / 128 * ((columns + 127) / 128) + c / 128]);
+    }
+  }
+}
+
 HOST_KERNEL(retile_bf16, 256) {
   Arguments in(args);
   auto* from = in.pointer<const uint16_t>(2);

@@ -43,7 +43,7 @@ final class HopperOps extends CudaOps {
   HopperOps(CudaDevice device, MemoryNeeds needs, Owned owned) {
     super(device, KernelPath.HOPPER, needs, owned);
     pages = owned.add(new PagedStep(device, run.stream));
-    tiles = owned.add(new TileUpload(weights, staging, kernels));
+    tiles = new TileUpload(weights, staging, kernels);
     tileRows = new TileRows(run, kernels, pages);
     products = new TileProducts(run, kernels);
     experts = new TileExpertProducts(run, kernels, products);

@@ -43,30 +43,33 @@ record LatentHeads(int rows, int columns, Memory absorbed, Memory up) implements
     int latent = attention.latentDim();
     int nope = attention.nopeDim();
     int value = attention.valueDim();
-    float[] numbers = new float[Math.max(nope, value) * latent];
+    Staging.Pieces pieces = staging.pieces();
     for (int head = 0; head < attention.heads(); head++) {
       int first = head * (nope + value);
-      source.read(first, nope, numbers, 0);
-      staging.send(
+      pieces.send(
           absorbed,
           (long) head * latent * nope * Short.BYTES,
           target -> {
+            float[] keys = new float[nope * latent];
+            source.read(first, nope, keys, 0);
             for (int l = 0; l < latent; l++) {
               for (int n = 0; n < nope; n++) {
-                target.putShort(Bf16.of(numbers[n * latent + l]));
+                target.putShort(Bf16.of(keys[n * latent + l]));
               }
             }
           });
-      source.read(first + nope, value, numbers, 0);
-      staging.send(
+      pieces.send(
           up,
           (long) head * value * latent * Short.BYTES,
           target -> {
-            for (int i = 0; i < value * latent; i++) {
-              target.putShort(Bf16.of(numbers[i]));
+            float[] values = new float[value * latent];
+            source.read(first + nope, value, values, 0);
+            for (float number : values) {
+              target.putShort(Bf16.of(number));
             }
           });
     }
+    pieces.await();
     return new LatentHeads(source.rows(), source.columns(), absorbed, up);
   }
 

@@ -21,37 +21,39 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
-import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Pinned buffers through which the device's memory is filled. A weight is loaded in {@link
  * #pieces}: a reader thread writes a piece into a buffer, sends it on its way and takes the next
- * one, so that reading, copying and what kernels do with the bytes go on at once. Buffers are made
- * as they are needed, and freed when the device is first used.
+ * one, so that reading, copying and what kernels do with the bytes go on at once. Copies take two
+ * streams in turn, for one begins while the other's ends. Buffers are made as they are needed, and
+ * freed when the device is first used.
  */
 final class Staging implements Owned.Resource {
-  /** Large enough that a copy's start is nothing beside it. */
-  static final int BUFFER_BYTES = 8 << 20;
+  /** Large enough that a copy's start is little beside it; pinning memory costs, too. */
+  static final int BUFFER_BYTES = 4 << 20;
 
-  /** More than saturate the way to a device, from memory. */
+  /** As many read from memory faster than a device is copied to. */
   private static final int MAX_READERS = 16;
 
-  /** One that is written, one that is copied. */
-  private static final int BUFFERS_PER_READER = 2;
+  /** Beside the one that each reader writes, as many for all that are copied. */
+  private static final int COPIED_BUFFERS = 4;
+
+  private static final int COPY_STREAMS = 2;
 
   private static final long IDLE_SECONDS = 2;
 
   private final CudaDevice device;
-  private final CudaStream copies;
+  private final CudaStream[] copies = new CudaStream[COPY_STREAMS];
 
   /** For kernels that put copied bytes where they go, while the next are copied. */
-  final CudaStream kernels;
+  private final CudaStream kernels;
 
   private final ThreadPoolExecutor readers;
-  private final Object launches = new Object();
   private final Semaphore free;
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
+  private final AtomicInteger made = new AtomicInteger();
   private volatile boolean pending;
 
   /**
@@ -59,10 +61,12 @@ final class Staging implements Owned.Resource {
    */
   Staging(CudaDevice device, Owned owned) {
     this.device = device;
-    copies = owned.add(new CudaStream("loading"));
+    for (int i = 0; i < COPY_STREAMS; i++) {
+      copies[i] = owned.add(new CudaStream("loading"));
+    }
     kernels = owned.add(new CudaStream("placing weights"));
     int threads = Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors());
-    free = new Semaphore(BUFFERS_PER_READER * threads);
+    free = new Semaphore(threads + COPIED_BUFFERS);
     AtomicInteger number = new AtomicInteger();
     readers =
         new ThreadPoolExecutor(
@@ -85,11 +89,15 @@ final class Staging implements Owned.Resource {
     private final CudaEvent copied = owned.add(new CudaEvent("loading"));
     private final CudaEvent done = owned.add(new CudaEvent("loading"));
     private final PinnedBuffer buffer;
+    private final Launcher launcher;
+    private final CudaStream copies;
     private @Nullable DeviceBuffer raw;
 
-    Slot() {
+    Slot(CudaStream copies, CudaStream kernels) {
+      this.copies = copies;
       try {
         buffer = owned.add(new PinnedBuffer(BUFFER_BYTES, "loading"));
+        launcher = owned.add(new Launcher(kernels));
       } catch (RuntimeException e) {
         owned.close();
         throw e;
@@ -115,6 +123,11 @@ final class Staging implements Owned.Resource {
     void send(Slot slot, int bytes);
   }
 
+  /** Launches kernels that read what was copied to {@code from}. */
+  interface Placement {
+    void launch(Launcher launcher, long from);
+  }
+
   /** The pieces of one weight, given out by one thread; several may be under way at once. */
   Pieces pieces() {
     return new Pieces();
@@ -130,28 +143,25 @@ final class Staging implements Owned.Resource {
       submit(
           fill,
           (slot, bytes) -> {
-            copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
-            slot.done.record(copies);
+            slot.copies.upload(to.buffer(), to.offset() + offset, slot.buffer, bytes);
+            slot.done.record(slot.copies);
           });
     }
 
     /**
-     * Has {@code fill} write into a free buffer, copies what it wrote to the device and has {@code
-     * launch} queue work on {@link #kernels} that reads it, given where it lies. One launch at a
-     * time.
+     * Has {@code fill} write into a free buffer, copies what it wrote to the beginning of {@link
+     * #BUFFER_BYTES} on the device and has {@code place} launch kernels, which may use all of them.
      */
-    void convert(Consumer<ByteBuffer> fill, LongConsumer launch) {
+    void convert(Consumer<ByteBuffer> fill, Placement place) {
       submit(
           fill,
           (slot, bytes) -> {
             DeviceBuffer raw = slot.raw(device);
-            synchronized (launches) {
-              copies.upload(raw, 0, slot.buffer, bytes);
-              slot.copied.record(copies);
-              kernels.waitFor(slot.copied);
-              launch.accept(raw.address());
-              slot.done.record(kernels);
-            }
+            slot.copies.upload(raw, 0, slot.buffer, bytes);
+            slot.copied.record(slot.copies);
+            kernels.waitFor(slot.copied);
+            place.launch(slot.launcher, raw.address());
+            slot.done.record(kernels);
           });
     }
 
@@ -216,9 +226,9 @@ final class Staging implements Owned.Resource {
       try {
         slot.done.synchronise();
         fill.accept(slot.buffer.view().clear());
-        pending = true;
         way.send(slot, slot.buffer.view().position());
       } finally {
+        pending = true;
         give(slot);
       }
     } finally {
@@ -232,7 +242,7 @@ final class Staging implements Owned.Resource {
         return idle.remove();
       }
     }
-    return new Slot();
+    return new Slot(copies[made.getAndIncrement() % COPY_STREAMS], kernels);
   }
 
   private void give(Slot slot) {
@@ -247,10 +257,16 @@ final class Staging implements Owned.Resource {
   void drain() {
     if (pending) {
       pending = false;
-      copies.synchronise();
-      kernels.synchronise();
+      synchronise();
       closeIdle();
     }
+  }
+
+  private void synchronise() {
+    for (CudaStream stream : copies) {
+      stream.synchronise();
+    }
+    kernels.synchronise();
   }
 
   private void closeIdle() {
@@ -269,8 +285,7 @@ final class Staging implements Owned.Resource {
     readers.shutdown();
     try (Owned owned = new Owned()) {
       owned.add(this::closeIdle);
-      owned.add(kernels::synchronise);
-      owned.add(copies::synchronise);
+      owned.add(this::synchronise);
     }
   }
 }

@@ -22,21 +22,24 @@ import java.util.List;
  * buffers, from where a kernel puts them into place. Safe for concurrent use by threads bound to
  * the device.
  */
-final class TileUpload implements Owned.Resource {
+final class TileUpload {
   private static final int THREADS = 256;
+
+  /** Columns of a row that a block dequantises. */
+  private static final int DEQUANTISED = 1024;
 
   private final Arena arena;
   private final Staging staging;
-  private final Launcher launcher;
   private final Kernel fp8;
   private final Kernel bf16;
+  private final Kernel dequantise;
 
   TileUpload(Arena arena, Staging staging, Kernels kernels) {
     this.arena = arena;
     this.staging = staging;
-    launcher = new Launcher(staging.kernels);
     fp8 = kernels.kernel("retile_fp8", THREADS);
     bf16 = kernels.kernel("retile_bf16", THREADS);
+    dequantise = kernels.kernel("dequantise_fp8", THREADS);
   }
 
   /**
@@ -68,7 +71,7 @@ final class TileUpload implements Owned.Resource {
               layout.columns() * Short.BYTES,
               Tiles.ROWS,
               bf16(from),
-              (first, count, at) -> bf16(at, 1, layout, part, to, first, count));
+              (launcher, first, count, at) -> bf16(launcher, at, layout, part, to, first, count));
         }
       }
     }
@@ -91,7 +94,7 @@ final class TileUpload implements Owned.Resource {
 
   /** Puts a piece into place, given where it lies on the device. */
   private interface Place {
-    void rows(int first, int count, long at);
+    void rows(Launcher launcher, int first, int count, long at);
   }
 
   private static void send(
@@ -111,13 +114,38 @@ final class TileUpload implements Owned.Resource {
     for (int first = 0; first < source.rows(); first += most) {
       int from = first;
       int count = Math.min(most, source.rows() - first);
-      pieces.convert(target -> fill.rows(from, count, target), at -> place.rows(from, count, at));
+      pieces.convert(
+          target -> fill.rows(from, count, target),
+          (launcher, at) -> place.rows(launcher, from, count, at));
     }
   }
 
   // ---- FP8 -----------------------------------------------------------------------------------
 
+  /** Bytes of a row of such a piece, and more: 128 rows have one row of scales. */
+  private static int fp8RowBytes(TileLayout layout) {
+    return layout.columns() + Float.BYTES * Tiles.ceil(layout.columns(), Tiles.FP8_COLUMNS);
+  }
+
   /** A piece is its rows, then its scales. */
+  private static Fill fp8(MatrixSource source) {
+    return (first, count, target) -> {
+      source.copy(first, count, target);
+      target.position((int) scalesAt(source.columns(), count));
+      float[] row = new float[Tiles.ceil(source.columns(), Tiles.FP8_COLUMNS)];
+      for (int r = 0; r < Tiles.ceil(count, Tiles.ROWS); r++) {
+        source.readScales(first / Tiles.ROWS + r, row);
+        for (float scale : row) {
+          target.putFloat(scale);
+        }
+      }
+    };
+  }
+
+  private static long scalesAt(int columns, int count) {
+    return Arena.rounded((long) count * columns);
+  }
+
   private void fp8(
       Staging.Pieces pieces,
       MatrixSource source,
@@ -125,38 +153,25 @@ final class TileUpload implements Owned.Resource {
       TileLayout.Part part,
       long to,
       long scalesTo) {
-    int columns = layout.columns();
-    int kBlocks = layout.kBlocks();
-    // A row of scales for 128 rows takes no more than 32 bytes a row and 128 columns.
     send(
         pieces,
         source,
-        columns + Float.BYTES * kBlocks,
+        fp8RowBytes(layout),
         Tiles.ROWS,
-        (first, count, target) -> {
-          source.copy(first, count, target);
-          target.position((int) Arena.rounded((long) count * columns));
-          float[] row = new float[kBlocks];
-          for (int r = 0; r < Tiles.ceil(count, Tiles.ROWS); r++) {
-            source.readScales(first / Tiles.ROWS + r, row);
-            for (float scale : row) {
-              target.putFloat(scale);
-            }
-          }
-        },
-        (first, count, at) ->
+        fp8(source),
+        (launcher, first, count, at) ->
             launcher
                 .parameters(fp8)
                 .pointer(at)
-                .pointer(at + Arena.rounded((long) count * columns))
+                .pointer(at + scalesAt(layout.columns(), count))
                 .integer(count)
-                .integer(columns)
+                .integer(layout.columns())
                 .pointer(to)
                 .pointer(scalesTo)
-                .integer(kBlocks)
+                .integer(layout.kBlocks())
                 .integer(part.first() + first / Tiles.ROWS * part.step())
                 .integer(part.step())
-                .grid(kBlocks, tiles(part, first, count), 1));
+                .grid(layout.kBlocks(), tiles(part, first, count), 1));
   }
 
   /** Row tiles a piece fills: the last one's, up to the part's end. */
@@ -182,8 +197,8 @@ final class TileUpload implements Owned.Resource {
   }
 
   private void bf16(
+      Launcher launcher,
       long at,
-      long columnStride,
       TileLayout layout,
       TileLayout.Part part,
       long to,
@@ -193,7 +208,7 @@ final class TileUpload implements Owned.Resource {
         .parameters(bf16)
         .pointer(at)
         .wide(layout.columns())
-        .wide(columnStride)
+        .wide(1)
         .integer(count)
         .integer(layout.columns())
         .pointer(to)
@@ -212,37 +227,56 @@ final class TileUpload implements Owned.Resource {
     Memory absorbed = arena.allocate(LatentTiles.absorbedBytes(heads));
     TileLayout layout = TileLayout.stacked(WeightForm.BF16, source);
     TileLayout.Part part = layout.parts().get(0);
-    Staging.Pieces pieces = staging.pieces();
-    send(
-        pieces,
-        source,
-        latent * Short.BYTES,
-        headRows,
-        bf16(source),
-        (first, count, at) -> {
-          bf16(at, 1, layout, part, up.address(), first, count);
+    Place place =
+        (launcher, first, count, at) -> {
+          bf16(launcher, at, layout, part, up.address(), first, count);
           for (int head = first / headRows; head < (first + count) / headRows; head++) {
             long keys = at + (long) (head * headRows - first) * latent * Short.BYTES;
-            launcher
-                .parameters(bf16)
-                .pointer(keys)
-                .wide(1)
-                .wide(latent)
-                .integer(latent)
-                .integer(Tiles.ROWS)
-                .pointer(absorbed.address())
-                .integer(2)
-                .integer(head * 4)
-                .integer(1)
-                .grid(2, 4, 1);
+            absorb(launcher, keys, absorbed.address(), head);
           }
-        });
+        };
+    Staging.Pieces pieces = staging.pieces();
+    int bf16Bytes = latent * Short.BYTES;
+    if (TileLayout.refusal(source).isPresent()) {
+      send(pieces, source, bf16Bytes, headRows, bf16(source), place);
+    } else {
+      send(
+          pieces,
+          source,
+          fp8RowBytes(layout) + bf16Bytes,
+          headRows,
+          fp8(source),
+          (launcher, first, count, at) -> {
+            long scales = at + scalesAt(latent, count);
+            long rows = scales + Arena.rounded((long) Float.BYTES * count);
+            launcher
+                .parameters(dequantise)
+                .pointer(at)
+                .pointer(scales)
+                .integer(latent)
+                .pointer(rows)
+                .grid(Tiles.ceil(latent, DEQUANTISED), count, 1);
+            place.rows(launcher, first, count, rows);
+          });
+    }
     pieces.await();
     return new LatentTiles(heads, up, absorbed);
   }
 
-  @Override
-  public void close() {
-    launcher.close();
+  /** Puts a head's keys, transposed, into their tiles. */
+  private void absorb(Launcher launcher, long keys, long to, int head) {
+    int latent = 512;
+    launcher
+        .parameters(bf16)
+        .pointer(keys)
+        .wide(1)
+        .wide(latent)
+        .integer(latent)
+        .integer(Tiles.ROWS)
+        .pointer(to)
+        .integer(2)
+        .integer(head * 4)
+        .integer(1)
+        .grid(2, 4, 1);
   }
 }

@@ -18,16 +18,14 @@ import dev.moontide.cuda.CudaOps;
 import dev.moontide.cuda.DeviceSizes;
 import dev.moontide.cuda.HopperSizes;
 import dev.moontide.cuda.KernelPath;
+import dev.moontide.cuda.OperationTimes;
 import dev.moontide.cuda.RowMajorSizes;
 import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
 import dev.moontide.model.Workspace;
 import dev.moontide.tensor.LogitQueries;
-import dev.moontide.tensor.Ops;
-import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Step;
-import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.Locale;
 
@@ -35,8 +33,8 @@ import java.util.Locale;
  * Steps of Kimi-K2's own layer dimensions (1 dense and 3 MoE layers, 384 experts) with random FP8
  * weights: loading, prefill and decode, and what of a step is the host's. Arguments: the largest
  * step in tokens, then any of {@code prefill=PROMPTS x TOKENS}, {@code decode=SEQUENCES x CONTEXT}
- * and {@code sample=SEQUENCES x CONTEXT}, which draws tokens by top-p where the others take the
- * most probable.
+ * and {@code sample=SEQUENCES x CONTEXT}, which draws by top-p where decode takes the most probable
+ * token. What follows the word {@code operations} is also timed operation by operation.
  */
 public final class DeviceTimings {
   private static final int LAYERS = 4;
@@ -55,10 +53,12 @@ public final class DeviceTimings {
   /** The same where filling takes long and attention is far from the memory's rate anyway. */
   private static final int FILLED_SIMPLE = 8 << 10;
 
+  /** Device memory for kernels, small buffers and what timings take. */
+  private static final long RESERVE = 3L << 30;
+
   private final DeepseekV3 model;
 
-  /** Where a layer's choice of experts is kept until the next layer's. */
-  private final Routing routing;
+  private final OperationTimes operations;
 
   private final Step step;
   private final LogitQueries queries = new LogitQueries();
@@ -66,10 +66,13 @@ public final class DeviceTimings {
 
   private final int filled;
 
-  private DeviceTimings(DeepseekV3 model, Routing routing, int maxTokens, int filled) {
+  /** Whether a table of a step's operations follows its time. */
+  private boolean isDetailed;
+
+  private DeviceTimings(DeepseekV3 model, OperationTimes operations, int maxTokens, int filled) {
     this.model = model;
     this.filled = filled;
-    this.routing = routing;
+    this.operations = operations;
     this.maxTokens = maxTokens;
     step = new Step(maxTokens, maxTokens);
   }
@@ -90,15 +93,15 @@ public final class DeviceTimings {
     print("kernels: %s (%s)", choice.path(), choice.reason());
     print("%s, %,d bytes free; needs %s", device.description(), device.freeBytes(), sizes.needs());
     long blockBytes = sizes.kvBlockBytes(LAYERS, block, config.attention());
-    long left = device.freeBytes() - sizes.needs().total() - (1L << 30);
+    long left = device.freeBytes() - sizes.needs().total() - RESERVE;
     int blocks = (int) Math.min(left / blockBytes, 1 << 20);
-    try (CudaOps ops = CudaOps.create(device, choice.path(), sizes.needs())) {
+    try (CudaOps ops = CudaOps.create(device, choice.path(), sizes.needs());
+        OperationTimes operations = new OperationTimes(ops)) {
       long start = System.nanoTime();
       ModelWeights weights =
           RandomModel.load(config, ops, Runtime.getRuntime().availableProcessors());
-      Routing[] routing = new Routing[1];
       DeepseekV3 model =
-          new DeepseekV3(config, weights, noting(ops, routing), maxTokens, blocks, block);
+          new DeepseekV3(config, weights, operations.ops(), maxTokens, blocks, block);
       double seconds = (System.nanoTime() - start) / 1e9;
       print(
           "loaded %.1f GB in %.1f s (%.1f GB/s); cache of %,d tokens",
@@ -109,11 +112,15 @@ public final class DeviceTimings {
       DeviceTimings timings =
           new DeviceTimings(
               model,
-              routing[0],
+              operations,
               maxTokens,
               choice.path() == KernelPath.HOPPER ? FILLED : FILLED_SIMPLE);
       timings.fill();
       for (String what : Arrays.asList(arguments).subList(1, arguments.length)) {
+        if (what.equals("operations")) {
+          timings.isDetailed = true;
+          continue;
+        }
         String[] parts = what.split("[=x]", -1);
         if (parts[0].equals("prefill")) {
           timings.prefill(Integer.parseInt(parts[1]), Integer.parseInt(parts[2]));
@@ -125,21 +132,6 @@ public final class DeviceTimings {
         }
       }
     }
-  }
-
-  /** The same operations, which note the room for routing that they make. */
-  private static Ops noting(Ops ops, Routing[] routing) {
-    return (Ops)
-        Proxy.newProxyInstance(
-            Ops.class.getClassLoader(),
-            new Class<?>[] {Ops.class},
-            (proxy, method, arguments) -> {
-              Object result = method.invoke(ops, arguments);
-              if (result instanceof Routing made) {
-                routing[0] = made;
-              }
-              return result;
-            });
   }
 
   private static void measure(ModelConfig config, int maxTokens, DeviceSizes sizes)
@@ -202,6 +194,7 @@ public final class DeviceTimings {
         seconds[0] * 1e3,
         seconds[PREFILLS - 1] * 1e3,
         prompts * tokens / median);
+    detail(GREEDY);
   }
 
   /** A step of one token of each of {@code sequences}, after {@code context} others. */
@@ -236,7 +229,23 @@ public final class DeviceTimings {
         median * 1e3,
         sequences / median,
         host[REPEATS / 2] * 1e3,
-        ChosenExperts.distinct(routing, sequences));
+        ChosenExperts.distinct(operations.routing(), sequences));
+    detail(parameters);
+  }
+
+  /** Runs the last step again, timing its operations. */
+  private void detail(SamplingParameters parameters) {
+    if (isDetailed) {
+      operations.start();
+      long start = System.nanoTime();
+      model.forward(step);
+      double host = (System.nanoTime() - start) / 1e6;
+      finish(parameters);
+      operations.print(
+          String.format(
+              Locale.ROOT, "%,d tokens, launched one by one in %.2f ms", step.tokens(), host),
+          step.tokens());
+    }
   }
 
   /** Logits of the rows asked for, and their tokens: what waits for the device. */

@@ -28,8 +28,8 @@ targets=(80 86 89 90a 100a)
 # Sources in a folder named after an architecture's generation are for that target alone.
 hopper_targets=(90a)
 max_registers=168
-# Their two or three warpgroups are alone on a multiprocessor (__launch_bounds__(threads, 1)).
-hopper_max_registers=255
+# Warpgroups, or warps with large tiles, that are alone on a multiprocessor (__launch_bounds__(threads, 1)).
+tensor_max_registers=255
 
 find_nvcc() {
   local candidate
@@ -55,7 +55,7 @@ needs_build() {
   local image=$1 source=$2
   [[ -e $image && ! $source -nt $image && ! build.sh -nt $image ]] || return 0
   local header
-  for header in *.cuh hopper/*.cuh; do
+  for header in *.cuh hopper/*.cuh mma/*.cuh; do
     if [[ -e $header && $header -nt $image ]]; then return 0; fi
   done
   return 1
@@ -85,11 +85,12 @@ compile() {
   local target
   local allowed=$max_registers
   if [[ $source == hopper/* ]]; then
-    allowed=$hopper_max_registers
+    allowed=$tensor_max_registers
     for target in "${hopper_targets[@]}"; do
       flags+=(-gencode="arch=compute_$target,code=sm_$target")
     done
   else
+    if [[ $source == mma/* ]]; then allowed=$tensor_max_registers; fi
     for target in "${targets[@]}"; do
       flags+=(-gencode="arch=compute_$target,code=sm_$target")
     done
@@ -105,7 +106,7 @@ compile() {
 }
 
 shopt -s nullglob
-sources=(*.cu hopper/*.cu)
+sources=(*.cu hopper/*.cu mma/*.cu)
 changed=()
 for source in "${sources[@]}"; do
   if needs_build "$work/$(image_of "$source")" "$source"; then changed+=("$source"); fi

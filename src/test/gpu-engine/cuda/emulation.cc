@@ -35,7 +35,17 @@ struct Fiber {
   bool done;
 };
 
+// Of a tensor core, a lane's: pairs of a at (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8), of b
+// at (2t, g), (2t + 8, g), of this call and the one before.
+struct Operands {
+  float a[2][8];
+  float b[2][4];
+  const uint16_t* row[2];  // of load_transposed
+  int turn;
+};
+
 Fiber fibers[MAX_THREADS];
+Operands operands[MAX_THREADS];
 void* scheduler_stack_pointer;
 Barrier block_barrier;
 Barrier warp_barriers[MAX_THREADS / WARP];
@@ -162,6 +172,59 @@ float shuffle_xor(float value, int lanes) {
   float other = exchanged[self ^ lanes];
   wait(warp);
   return other;
+}
+
+void check_aligned(const void* to, const void* from, int bytes) {
+  if (((uintptr_t)to | (uintptr_t)from) % bytes != 0) {
+    fprintf(stderr, "a copy of %d bytes is not aligned\n", bytes);
+    abort();
+  }
+}
+
+// A warp's product of 16 x 16 by 16 x 8 (mma/warp.cuh): lanes leave their operands to each other and
+// meet once; the next call's go elsewhere, for the slower of them still read these.
+void multiply(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, bool first) {
+  int self = thread;
+  Operands& own = operands[self];
+  own.turn ^= 1;
+  float* row = own.a[own.turn];
+  for (int i = 0; i < 4; i++) {
+    row[2 * i] = bits_float(a[i] << 16);
+    row[2 * i + 1] = bits_float(a[i] & 0xffff0000u);
+  }
+  float* column = own.b[own.turn];
+  column[0] = bits_float(b0 << 16);
+  column[1] = bits_float(b0 & 0xffff0000u);
+  column[2] = bits_float(b1 << 16);
+  column[3] = bits_float(b1 & 0xffff0000u);
+  wait(warp_barriers[self / WARP]);
+  const Operands* lanes = operands + self / WARP * WARP;
+  int g = self % WARP / 4;
+  int t = self % 4;
+  for (int e = 0; e < 4; e++) {
+    double total = first ? 0.0 : sums[e];
+    for (int i = 0; i < 4; i++) {
+      const float* x = lanes[4 * g + i].a[own.turn] + e / 2 * 2;
+      const float* y = lanes[4 * (2 * t + e % 2) + i].b[own.turn];
+      total += (double)x[0] * y[0] + (double)x[1] * y[1] + (double)x[4] * y[2] + (double)x[5] * y[3];
+    }
+    sums[e] = (float)total;
+  }
+}
+
+void load_transposed(uint32_t* words, const void* row) {
+  int self = thread;
+  Operands& own = operands[self];
+  own.turn ^= 1;
+  own.row[own.turn] = (const uint16_t*)row;
+  wait(warp_barriers[self / WARP]);
+  const Operands* lanes = operands + self / WARP * WARP;
+  int g = self % WARP / 4;
+  int t = self % 4;
+  for (int i = 0; i < 4; i++) {
+    words[i] = (uint32_t)lanes[8 * i + 2 * t + 1].row[own.turn][g] << 16 |
+               lanes[8 * i + 2 * t].row[own.turn][g];
+  }
 }
 }  // namespace emulation
 

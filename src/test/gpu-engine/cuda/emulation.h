@@ -36,6 +36,9 @@ extern int thread, block[3];
 char* dynamic_shared();
 void sync_block();
 float shuffle_xor(float value, int lanes);
+void multiply(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, bool first);
+void load_transposed(uint32_t* words, const void* row);
+void check_aligned(const void* to, const void* from, int bytes);
 }  // namespace emulation
 
 DEVICE int thread_index() { return emulation::thread; }
@@ -75,3 +78,48 @@ DEVICE float bits_float(uint32_t bits) {
 }
 DEVICE float not_a_number() { return bits_float(0x7fffffffu); }
 DEVICE float infinity() { return bits_float(0x7f800000u); }
+
+// ---- mma/warp.cuh; asynchronous copies are done at once ------------------------------------------------
+
+DEVICE void copy_16(void* to, const void* from, bool inside) {
+  emulation::check_aligned(to, from, 16);
+  inside ? (void)memcpy(to, from, 16) : (void)memset(to, 0, 16);
+}
+DEVICE void copy_4(void* to, const void* from, bool inside) {
+  emulation::check_aligned(to, from, 4);
+  inside ? (void)memcpy(to, from, 4) : (void)memset(to, 0, 4);
+}
+DEVICE void end_copies() {}
+template <int LEFT>
+DEVICE void await_copies() {}
+DEVICE void multiply(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  emulation::multiply(sums, a, b0, b1, false);
+}
+DEVICE void multiply_first(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  emulation::multiply(sums, a, b0, b1, true);
+}
+DEVICE uint32_t rounded_half(float x) {
+  uint32_t bits = float_bits(x);
+  return x != x ? 0x7fffu : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+DEVICE uint32_t fused_half(uint32_t a, uint32_t b, uint32_t c) {
+  return rounded_half(fmaf(bits_float(a << 16), bits_float(b << 16), bits_float(c << 16)));
+}
+DEVICE uint32_t fused_pair(uint32_t a, uint32_t b, uint32_t c) {
+  return fused_half(a >> 16, b >> 16, c >> 16) << 16 | fused_half(a & 0xffffu, b & 0xffffu, c & 0xffffu);
+}
+DEVICE uint32_t pair_of(float first, float second) {
+  return rounded_half(second) << 16 | rounded_half(first);
+}
+DEVICE void load_transposed(uint32_t (&words)[4], const void* row) {
+  emulation::check_aligned(row, row, 16);
+  emulation::load_transposed(words, row);
+}
+DEVICE uint32_t select_bytes(uint32_t a, uint32_t b, uint32_t selector) {
+  uint64_t both = (uint64_t)b << 32 | a;
+  uint32_t bytes = 0;
+  for (int i = 0; i < 4; i++) {
+    bytes |= (uint32_t)(both >> (selector >> 4 * i & 7u) * 8 & 0xffu) << 8 * i;
+  }
+  return bytes;
+}

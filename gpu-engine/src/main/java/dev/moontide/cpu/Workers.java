@@ -12,6 +12,7 @@
 package dev.moontide.cpu;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +20,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A fixed set of threads, the caller's among them, that together run the tasks of one operation at
  * a time. Tasks are claimed one by one, so which thread runs which is open; a run allocates
- * nothing. Threads spin briefly for the next run and then park.
+ * nothing. Threads spin briefly for the next run and then park; waking those takes a system call
+ * each, which the caller makes for no more threads than the run needs.
  */
 final class Workers implements AutoCloseable {
   /** One operation's work. */
@@ -32,10 +34,16 @@ final class Workers implements AutoCloseable {
     void run(int task, int worker);
   }
 
-  /** About 50 µs: the pause between the operations of a step is shorter. */
-  private static final int SPINS = 2000;
+  /** The pause between the operations of a step is shorter. */
+  private static final long SPIN_NANOS = 200_000;
+
+  /** Spins from one look at the clock to the next, a power of two. */
+  private static final int SPINS = 16;
 
   private final Thread[] threads;
+
+  /** By thread, whether it is parked or about to be. */
+  private final AtomicIntegerArray parked;
 
   /** The run's number in the upper half, how many of its tasks are unclaimed in the lower. */
   private final AtomicLong claim = new AtomicLong();
@@ -53,6 +61,7 @@ final class Workers implements AutoCloseable {
 
   Workers(int count) {
     threads = new Thread[count - 1];
+    parked = new AtomicIntegerArray(threads.length);
     for (int i = 0; i < threads.length; i++) {
       int worker = i + 1;
       threads[i] = new Thread(() -> serve(worker), "moontide-cpu-" + worker);
@@ -81,9 +90,7 @@ final class Workers implements AutoCloseable {
     finished.set(0);
     long run = (claim.get() >>> 32) + 1;
     claim.set((run << 32) | count);
-    for (int i = 0; i < Math.min(threads.length, count - 1); i++) {
-      LockSupport.unpark(threads[i]);
-    }
+    wake(count - 1);
     work(0);
     awaitAll(count);
     Throwable thrown = failure;
@@ -94,9 +101,24 @@ final class Workers implements AutoCloseable {
     }
   }
 
+  /** Sees to it that {@code needed} threads, or all there are, look at the run just published. */
+  private void wake(int needed) {
+    int missing = needed;
+    for (int i = 0; i < threads.length; i++) {
+      missing -= 1 - parked.get(i);
+    }
+    for (int i = 0; i < threads.length && missing > 0; i++) {
+      if (parked.get(i) == 1) {
+        LockSupport.unpark(threads[i]);
+        missing--;
+      }
+    }
+  }
+
   private void awaitAll(int count) {
+    long start = System.nanoTime();
     for (int spin = 0; finished.get() < count; spin++) {
-      if (spin < SPINS) {
+      if (isSpinning(spin, start)) {
         Thread.onSpinWait();
       } else {
         callerParked = true;
@@ -108,21 +130,36 @@ final class Workers implements AutoCloseable {
     }
   }
 
+  private static boolean isSpinning(int spin, long start) {
+    return (spin & (SPINS - 1)) != SPINS - 1 || System.nanoTime() - start < SPIN_NANOS;
+  }
+
   private void serve(int worker) {
     long seen = 0;
     int spin = 0;
+    long start = System.nanoTime();
     while (!closed) {
       long state = claim.get();
       if (state >>> 32 != seen) {
         seen = state >>> 32;
         work(worker);
         spin = 0;
-      } else if (spin++ < SPINS) {
+        start = System.nanoTime();
+      } else if (isSpinning(spin++, start)) {
         Thread.onSpinWait();
       } else {
-        LockSupport.park(this);
+        park(worker - 1, seen);
       }
     }
+  }
+
+  /** Parks unless a run after {@code seen} was published before the caller could see it parked. */
+  private void park(int thread, long seen) {
+    parked.set(thread, 1);
+    if (claim.get() >>> 32 == seen && !closed) {
+      LockSupport.park(this);
+    }
+    parked.set(thread, 0);
   }
 
   private void work(int worker) {

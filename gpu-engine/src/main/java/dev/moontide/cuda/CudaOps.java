@@ -68,7 +68,7 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
     owned.add(device::close);
     try {
       return switch (path) {
-        case SIMPLE -> new SimpleOps(device, needs, owned);
+        case SIMPLE, MMA -> new RowMajorOps(device, path, needs, owned);
         case HOPPER -> new HopperOps(device, needs, owned);
       };
     } catch (RuntimeException | Error e) {

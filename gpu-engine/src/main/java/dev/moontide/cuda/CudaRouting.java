@@ -42,7 +42,7 @@ record CudaRouting(
     Memory tileEnd)
     implements Routing {
   /** Places of the smallest tile. */
-  static final int SMALLEST_TILE = 16;
+  static final int SMALLEST_TILE = 8;
 
   static CudaRouting allocate(Arena arena, int rows, Router router) {
     long pairs = (long) rows * router.topK() * Integer.BYTES;

@@ -49,7 +49,7 @@ public abstract class DeviceSizes implements Storage {
   /** The sizes on {@code path}. */
   public static DeviceSizes of(KernelPath path) {
     return switch (path) {
-      case SIMPLE -> new SimpleSizes();
+      case SIMPLE, MMA -> new RowMajorSizes(path);
       case HOPPER -> new HopperSizes();
     };
   }

@@ -61,9 +61,12 @@ final class Execution implements Owned.Resource {
     return fixedRows > 0 ? fixedRows : step.tokens();
   }
 
-  /** Splits of attention that are launched: at least those of the step on the device. */
-  int splits() {
-    return fixedRows > 0 ? 1 << fixedVariant : LatentAttention.splits(steps.maxVisible());
+  /**
+   * Splits of attention, each of {@code entries}, that are launched: at least those of the step on
+   * the device.
+   */
+  int splits(int entries) {
+    return fixedRows > 0 ? 1 << fixedVariant : Products.tiles(steps.maxVisible(), entries);
   }
 
   /** Changes when anything a recorded launch points to has moved. */

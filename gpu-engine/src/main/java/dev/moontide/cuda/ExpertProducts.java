@@ -19,26 +19,20 @@ import java.util.Objects;
  * The routed experts: token-expert pairs are ordered by expert, multiplied in tiles of one expert
  * each, and added up by token in ascending order of expert.
  */
-final class ExpertProducts {
-  private static final int THREADS = 256;
-
+final class ExpertProducts implements RoutedProducts {
   /** Pairs an expert up to which tiles of 16 waste less than tiles of 64. */
   private static final int FEW_PAIRS = 32;
 
   private final Execution run;
   private final RowOperations rows;
-  private final Kernel count;
-  private final Kernel order;
-  private final Kernel combine;
+  private final PairOrder order;
   private final Map<WeightForm, Products.Pair> gateUp = new EnumMap<>(WeightForm.class);
   private final Map<WeightForm, Products.Pair> down = new EnumMap<>(WeightForm.class);
 
   ExpertProducts(Execution run, RowOperations rows) {
     this.run = run;
     this.rows = rows;
-    count = run.kernels.kernel("count_pairs", THREADS);
-    order = run.kernels.kernel("order_pairs", THREADS);
-    combine = run.kernels.kernel("combine_experts", THREADS);
+    order = new PairOrder(run);
     for (WeightForm form : new WeightForm[] {WeightForm.BF16, WeightForm.FP8, WeightForm.INT4}) {
       gateUp.put(form, Products.Pair.of(run.kernels, "gate_up_" + form.kernelName()));
       down.put(form, Products.Pair.of(run.kernels, "down_" + form.kernelName()));
@@ -60,11 +54,11 @@ final class ExpertProducts {
     return bytes;
   }
 
-  void run(CudaTensor out, CudaTensor x, CudaRouting routing, CudaExperts experts, int n) {
+  @Override
+  public void run(CudaTensor out, CudaTensor x, CudaRouting routing, CudaExperts experts, int n) {
     int pairs = n * routing.topK();
     int tile = pairs <= FEW_PAIRS * experts.count() ? 16 : 64;
-    int tiles = CudaRouting.maxTiles(pairs, experts.count(), tile);
-    order(routing, pairs, experts.count(), tile, tiles);
+    int tiles = order.run(routing, pairs, experts.count(), tile).count();
 
     WeightLayout first = experts.gateUp().layout();
     WeightLayout second = experts.down().layout();
@@ -92,35 +86,7 @@ final class ExpertProducts {
         results,
         second.rows(),
         tiles);
-    run.launcher
-        .of(combine)
-        .pointer(out.memory())
-        .pointer(results)
-        .pointer(routing.weights())
-        .pointer(routing.place())
-        .integer(out.columns())
-        .integer(routing.topK())
-        .grid(n, 1, 1);
-  }
-
-  private void order(CudaRouting routing, int pairs, int experts, int tile, int tiles) {
-    for (Kernel kernel : new Kernel[] {count, order}) {
-      run.launcher
-          .of(kernel)
-          .pointer(routing.chosen())
-          .pointer(routing.counts())
-          .pointer(routing.token())
-          .pointer(routing.place())
-          .pointer(routing.tileExpert())
-          .pointer(routing.tileRow())
-          .pointer(routing.tileEnd())
-          .integer(pairs)
-          .integer(routing.topK())
-          .integer(experts)
-          .integer(tile)
-          .integer(tiles)
-          .grid(experts, 1, 1);
-    }
+    order.combine(out, results, routing, n);
   }
 
   /** Activations as a product takes them: bf16, or FP8 with scales. */

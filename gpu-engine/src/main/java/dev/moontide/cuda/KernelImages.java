@@ -32,8 +32,8 @@ final class KernelImages {
   static final String PROPERTY = "moontide.cuda.kernels";
   private static final String LIST = "kernels.list";
 
-  /** Begins the names of the Hopper kernels' images. */
-  private static final String HOPPER = "hopper-";
+  /** Ends what the names of a path's images begin with; the simple kernels' have none. */
+  private static final char MARK = '-';
 
   private KernelImages() {}
 
@@ -51,7 +51,9 @@ final class KernelImages {
     }
     List<byte[]> images = new ArrayList<>();
     for (String name : new String(list, StandardCharsets.UTF_8).lines().toList()) {
-      if (name.startsWith(HOPPER) != (path == KernelPath.HOPPER)) {
+      int mark = name.indexOf(MARK);
+      String owner = mark < 0 ? KernelPath.SIMPLE.toString() : name.substring(0, mark);
+      if (!owner.equals(path.toString())) {
         continue;
       }
       byte[] image = read(name);

@@ -28,7 +28,7 @@ final class LatentAttention {
   private static final int ENTRIES = 32;
 
   /** Entries of a split. */
-  private static final int SPLIT = 1024;
+  static final int SPLIT = 1024;
 
   /** Splits of tokens that are in scratch at a time. */
   private static final int SLOTS = 512;
@@ -49,11 +49,6 @@ final class LatentAttention {
     values = Products.Pair.of(run.kernels, "values");
     rotate = run.kernels.kernel("rotate_queries", THREADS);
     combine = run.kernels.kernel("combine_splits", THREADS);
-  }
-
-  /** Splits of {@code entries} cache entries. */
-  static int splits(int entries) {
-    return (entries + SPLIT - 1) / SPLIT;
   }
 
   /** Tokens of a range, in a step of up to {@code capacity}. */
@@ -81,7 +76,7 @@ final class LatentAttention {
       Step step) {
     long layout = run.step(step);
     long rotations = run.rotations(rope, step);
-    int splits = run.splits();
+    int splits = run.splits(SPLIT);
     if (splits > SLOTS) {
       throw MoontideException.engine(
           "attention over %,d cache entries: the CUDA backend takes at most %,d",

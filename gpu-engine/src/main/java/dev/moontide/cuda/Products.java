@@ -15,7 +15,7 @@ import java.util.EnumMap;
 import java.util.Map;
 
 /** Products with weights every token is multiplied with. */
-final class Products {
+final class Products implements LinearProducts {
   static final int THREADS = 256;
   static final int TILE_COLUMNS = 64;
 
@@ -63,8 +63,8 @@ final class Products {
         : 0;
   }
 
-  /** {@code out[t] (+)= W · x[t]}. */
-  void multiply(CudaTensor out, CudaTensor x, CudaWeight w, int n, boolean add) {
+  @Override
+  public void multiply(CudaTensor out, CudaTensor x, CudaWeight w, int n, boolean add) {
     WeightLayout layout = w.layout();
     long a = x.memory().address();
     long scales = 0;
@@ -78,6 +78,12 @@ final class Products {
     int tileRows = tileRows(n);
     Pair pair = java.util.Objects.requireNonNull(kernels.get(layout.form()));
     launch(pair.choose(tileRows), out, a, scales, w, n, add, tileRows);
+  }
+
+  @Override
+  public void gated(CudaTensor out, CudaTensor space, CudaTensor x, CudaWeight gateUp, int n) {
+    multiply(space, x, gateUp, n, false);
+    rows.swiglu(out, space, n);
   }
 
   /** {@code out[t] = W · x[t]}, all in float32. */

@@ -19,6 +19,7 @@ import dev.moontide.cuda.DeviceSizes;
 import dev.moontide.cuda.HopperSizes;
 import dev.moontide.cuda.KernelPath;
 import dev.moontide.cuda.MemoryNeeds;
+import dev.moontide.cuda.RowMajorSizes;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
 import dev.moontide.model.Workspace;
@@ -49,12 +50,23 @@ public record MemoryPlan(
   /** What {@code checkpoint} takes on {@code device}; its headers are read, its weights are not. */
   static MemoryPlan of(
       EngineOptions options, ModelConfig config, Checkpoint checkpoint, CudaDevice device) {
-    HopperSizes sizes = new HopperSizes();
+    HopperSizes hopper = new HopperSizes();
+    measure(options, config, checkpoint, hopper);
+    RowMajorSizes mma = mma(options, config, checkpoint);
+    KernelPath.Choice choice =
+        KernelPath.choose(device, new KernelPath.Refusals(mma.refusal(), hopper.refusal()));
+    return switch (choice.path()) {
+      case HOPPER -> of(options, config, choice, hopper);
+      case MMA -> of(options, config, choice, mma);
+      case SIMPLE -> of(options, config, checkpoint, choice);
+    };
+  }
+
+  private static RowMajorSizes mma(
+      EngineOptions options, ModelConfig config, Checkpoint checkpoint) {
+    RowMajorSizes sizes = new RowMajorSizes(KernelPath.MMA);
     measure(options, config, checkpoint, sizes);
-    KernelPath.Choice choice = KernelPath.choose(device, sizes.refusal());
-    return choice.path() == KernelPath.HOPPER
-        ? of(options, config, choice, sizes)
-        : of(options, config, checkpoint, choice);
+    return sizes;
   }
 
   private static MemoryPlan of(
@@ -144,7 +156,8 @@ public record MemoryPlan(
     try (CudaDevice device = CudaDevice.open(options.gpu())) {
       return of(options, config, checkpoint, device).lines(options, device);
     } catch (MoontideException e) {
-      MemoryPlan plan = of(options, KernelPath.SIMPLE);
+      boolean isSimple = mma(options, config, checkpoint).refusal().isPresent();
+      MemoryPlan plan = of(options, isSimple ? KernelPath.SIMPLE : KernelPath.MMA);
       return List.of(
           "needs %s and latent cache of %s for each %d tokens"
               .formatted(size(plan.needs.total()), size(plan.blockBytes), plan.blockSize),

@@ -21,14 +21,17 @@ import java.util.List;
 import jcuda.Pointer;
 import jcuda.driver.JCudaDriver;
 
-/** The CUDA backend, on the emulated device unless {@link Emulation} is off. */
-final class CudaBackend implements Backend {
+/**
+ * The CUDA backend on rows as they come, on the emulated device unless {@link Emulation} is off.
+ */
+record CudaBackend(KernelPath path) implements Backend {
   static List<Backend> all() {
     Emulation.start();
     Emulation.configure();
-    Backend backend = new CudaBackend();
-    Cells.register(backend);
-    return List.of(backend);
+    List<Backend> backends =
+        List.of(new CudaBackend(KernelPath.SIMPLE), new CudaBackend(KernelPath.MMA));
+    backends.forEach(Cells::register);
+    return backends;
   }
 
   @Override
@@ -43,7 +46,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public Ops open(int threads) {
-    return CudaOps.create(CudaDevice.open(0), KernelPath.SIMPLE, MemoryNeeds.NONE);
+    return CudaOps.create(CudaDevice.open(0), path, MemoryNeeds.NONE);
   }
 
   @Override
@@ -115,6 +118,6 @@ final class CudaBackend implements Backend {
 
   @Override
   public String toString() {
-    return "cuda";
+    return "cuda " + path;
   }
 }

@@ -62,11 +62,13 @@ public final class DeviceLoading {
     ModelConfig config = ModelConfig.load(folder);
     Checkpoint checkpoint = Checkpoint.open(folder);
     HopperSizes hopper = new HopperSizes();
+    RowMajorSizes mma = new RowMajorSizes(KernelPath.MMA);
     ModelWeights.load(checkpoint, config, hopper, 1);
+    ModelWeights.load(checkpoint, config, mma, 1);
     KernelPath path;
     double copyRate;
     try (CudaDevice device = CudaDevice.open(0)) {
-      path = KernelPath.choose(device, hopper.refusal()).path();
+      path = KernelPath.choose(device, new KernelPath.Refusals(mma.refusal(), hopper.refusal())).path();
       copyRate = copyRate(device);
     }
     DeviceSizes sizes = DeviceSizes.of(path);

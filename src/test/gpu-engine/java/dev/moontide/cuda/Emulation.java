@@ -61,10 +61,15 @@ public final class Emulation {
               + " "
               + SOURCES.resolve("driver.c")
               + " -ldl -lpthread");
-      Files.writeString(FOLDER.resolve("emulated.fatbin"), "emulation:" + kernels());
+      Files.writeString(
+          FOLDER.resolve("emulated.fatbin"), "emulation:" + kernels(KERNELS, "kernels.so"));
+      Files.writeString(
+          FOLDER.resolve("mma-emulated.fatbin"),
+          "emulation:" + kernels(KERNELS.resolve("mma"), "mma.so"));
       Files.writeString(FOLDER.resolve("hopper-emulated.fatbin"), "emulation:" + hopperKernels());
       Files.writeString(
-          FOLDER.resolve("kernels.list"), "emulated.fatbin\nhopper-emulated.fatbin\n");
+          FOLDER.resolve("kernels.list"),
+          "emulated.fatbin\nmma-emulated.fatbin\nhopper-emulated.fatbin\n");
       configure();
       System.load(driver.toString());
     } catch (IOException e) {
@@ -105,21 +110,23 @@ public final class Emulation {
     return library;
   }
 
-  private static Path kernels() throws IOException {
+  /** The kernels of a folder, each thread a fiber. */
+  private static Path kernels(Path folder, String name) throws IOException {
     List<Path> headers = files(KERNELS, ".cuh");
+    headers.addAll(files(KERNELS.resolve("mma"), ".cuh"));
     headers.add(SOURCES.resolve("emulation.h"));
     String compile = COMPILE + " -DMOONTIDE_EMULATION";
-    List<Path> sources = files(KERNELS, ".cu");
+    List<Path> sources = files(folder, ".cu");
     sources.add(SOURCES.resolve("emulation.cc"));
     List<Path> objects = new ArrayList<>();
     for (Path source : sources) {
-      Path object = FOLDER.resolve(source.getFileName() + ".o");
+      Path object = FOLDER.resolve(name + "." + source.getFileName() + ".o");
       List<Path> inputs = new ArrayList<>(headers);
       inputs.add(source);
       build(object, inputs, compile + " -x c++ -c " + source + " -o " + object);
       objects.add(object);
     }
-    Path library = FOLDER.resolve("kernels.so");
+    Path library = FOLDER.resolve(name);
     StringBuilder link = new StringBuilder("g++ -shared -o " + library);
     objects.forEach(object -> link.append(' ').append(object));
     build(library, objects, link.toString());

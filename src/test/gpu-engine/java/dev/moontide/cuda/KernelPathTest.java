@@ -16,6 +16,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.cuda.KernelPath.Refusals;
 import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.Encoding;
 import dev.moontide.tensor.MatrixSource;
@@ -25,7 +26,10 @@ import org.junit.jupiter.api.Test;
 
 /** Which kernels a device and a model take, and why. */
 class KernelPathTest {
-  private static final Optional<String> SUITS = Optional.empty();
+  private static final Refusals SUITS = new Refusals(Optional.empty(), Optional.empty());
+  private static final Refusals INT4 = new Refusals(Optional.empty(), Optional.of("q is int4"));
+  private static final Refusals NEITHER =
+      new Refusals(Optional.of("q has groups of 16"), Optional.of("q is int4"));
 
   private static void assertChoice(KernelPath path, String reason, KernelPath.Choice choice) {
     assertEquals(path, choice.path());
@@ -35,22 +39,23 @@ class KernelPathTest {
   @Test
   void theDeviceAndTheModelDecide() {
     assertChoice(KernelPath.HOPPER, "suit", KernelPath.choose(90, SUITS, null));
-    assertChoice(KernelPath.SIMPLE, "sm_80", KernelPath.choose(80, SUITS, null));
-    assertChoice(KernelPath.SIMPLE, "sm_100", KernelPath.choose(100, SUITS, null));
-    assertChoice(
-        KernelPath.SIMPLE, "q is int4", KernelPath.choose(90, Optional.of("q is int4"), null));
+    assertChoice(KernelPath.MMA, "sm_80", KernelPath.choose(80, SUITS, null));
+    assertChoice(KernelPath.MMA, "sm_100", KernelPath.choose(100, SUITS, null));
+    assertChoice(KernelPath.MMA, "q is int4", KernelPath.choose(90, INT4, null));
+    assertChoice(KernelPath.SIMPLE, "groups of 16", KernelPath.choose(90, NEITHER, null));
+    assertChoice(KernelPath.SIMPLE, "sm_75", KernelPath.choose(75, SUITS, null));
   }
 
   @Test
   void aPathThatIsAskedForIsTakenOrRefused() {
     assertChoice(KernelPath.SIMPLE, "asks", KernelPath.choose(90, SUITS, "simple"));
+    assertChoice(KernelPath.MMA, "asks", KernelPath.choose(90, SUITS, "mma"));
     assertChoice(KernelPath.HOPPER, "asks", KernelPath.choose(90, SUITS, "hopper"));
     for (MoontideException e :
         List.of(
             assertThrows(MoontideException.class, () -> KernelPath.choose(80, SUITS, "hopper")),
-            assertThrows(
-                MoontideException.class,
-                () -> KernelPath.choose(90, Optional.of("q is int4"), "hopper")),
+            assertThrows(MoontideException.class, () -> KernelPath.choose(90, INT4, "hopper")),
+            assertThrows(MoontideException.class, () -> KernelPath.choose(90, NEITHER, "mma")),
             assertThrows(MoontideException.class, () -> KernelPath.choose(90, SUITS, "Hopper")))) {
       assertEquals(MoontideException.Category.CONFIGURATION, e.category());
     }
@@ -102,6 +107,20 @@ class KernelPathTest {
 
   private static MatrixSource stack(int rows) {
     return MatrixSource.stack("gateUp", List.of(fp8(rows, 128), fp8(rows, 128)));
+  }
+
+  @Test
+  void whatTheMmaKernelsDoNotTakeIsNamed() {
+    assertEquals(Optional.empty(), MmaKernels.refusal(fp8(300, 7)));
+    assertEquals(Optional.empty(), MmaKernels.refusal(int4(64, 128)));
+    assertEquals(Optional.empty(), MmaKernels.refusal(int4(48, 48)));
+    RowMajorSizes sizes = new RowMajorSizes(KernelPath.MMA);
+    sizes.matrix(MatrixSource.stack("gateUp", List.of(fp8(8, 128), int4(16, 128))));
+    assertTrue(sizes.refusal().orElse("").contains("groups of 16"));
+  }
+
+  private static Stored int4(int group, int columns) {
+    return new Stored("w", 8, columns, new Encoding.GroupInt4(group));
   }
 
   @Test

@@ -27,19 +27,21 @@ import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Products with FP8 and INT4 weights against float64 on the same quantised numbers. */
 class QuantizedProductsTest {
   private static final Encoding FP8 = new Encoding.BlockFp8(128, 128);
   private static final Encoding INT4 = new Encoding.GroupInt4(32);
 
-  private static Backend backend;
+  static List<Backend> backends() {
+    return CudaBackend.all();
+  }
 
-  @BeforeAll
-  static void start() {
-    backend = CudaBackend.all().get(0);
+  /** Whether a backend rounds activations to FP8 for FP8 weights. */
+  private static boolean quantises(Backend backend, Encoding encoding) {
+    return encoding == FP8 && ((CudaBackend) backend).path() == KernelPath.SIMPLE;
   }
 
   /** The value of FP8 E4M3 bits. */
@@ -119,14 +121,15 @@ class QuantizedProductsTest {
             "both", List.of(above, new QuantizedMatrix("below", 137, columns, encoding))));
   }
 
-  @Test
-  void productsAgreeWithFloat64() {
+  @ParameterizedTest
+  @MethodSource("backends")
+  void productsAgreeWithFloat64(Backend backend) {
     try (Ops ops = backend.open(1)) {
       for (Encoding encoding : List.of(FP8, INT4)) {
         for (int columns : new int[] {8, 128, 296, 520}) {
           for (MatrixSource w : weights(encoding, columns)) {
             for (int n : new int[] {1, 19, 70}) {
-              product(ops, encoding, w, n);
+              product(backend, ops, encoding, w, n);
             }
           }
         }
@@ -134,7 +137,7 @@ class QuantizedProductsTest {
     }
   }
 
-  private static void product(Ops ops, Encoding encoding, MatrixSource w, int n) {
+  private static void product(Backend backend, Ops ops, Encoding encoding, MatrixSource w, int n) {
     Tensor x = Cells.operand(ops, new RandomMatrix("x", n, w.columns(), 3), Cells.upTo(n));
     Tensor out = ops.floats(n + 1, w.rows());
     Weight weight = ops.matrix(w);
@@ -142,7 +145,7 @@ class QuantizedProductsTest {
     ops.matmul(out, x, weight, n);
     for (int row = 0; row < n; row++) {
       float[] operand = backend.row(x, row);
-      double[] input = encoding == FP8 ? quantised(operand) : exact(operand);
+      double[] input = rounded(operand, quantises(backend, encoding));
       assertProduct(w.name() + " " + encoding, input, w, backend.row(out, row), row);
     }
   }
@@ -152,8 +155,9 @@ class QuantizedProductsTest {
   }
 
   /** What kernels cannot take as it is stored becomes bf16. */
-  @Test
-  void otherFormsBecomeBf16() {
+  @ParameterizedTest
+  @MethodSource("backends")
+  void otherFormsBecomeBf16(Backend backend) {
     try (Ops ops = backend.open(1)) {
       MatrixSource narrow = new QuantizedMatrix("narrow", 40, 64, new Encoding.BlockFp8(16, 32));
       MatrixSource plain = new RandomMatrix("plain", 40, 64, 1);
@@ -166,8 +170,9 @@ class QuantizedProductsTest {
 
   private record Expert(MatrixSource gateUp, MatrixSource down) {}
 
-  @Test
-  void expertsAgreeWithFloat64() {
+  @ParameterizedTest
+  @MethodSource("backends")
+  void expertsAgreeWithFloat64(Backend backend) {
     Router router = new Router(5, 2, 1, 1, true, 1.5f);
     for (Encoding encoding : List.of(FP8, INT4)) {
       for (int n : new int[] {3, 120}) {
@@ -184,13 +189,13 @@ class QuantizedProductsTest {
                           new QuantizedMatrix("up" + e, width, hidden, encoding))),
                   new QuantizedMatrix("down" + e, hidden, width, encoding)));
         }
-        routed(encoding, router, experts, hidden, n);
+        routed(backend, encoding, router, experts, hidden, n);
       }
     }
   }
 
   private static void routed(
-      Encoding encoding, Router router, List<Expert> list, int hidden, int n) {
+      Backend backend, Encoding encoding, Router router, List<Expert> list, int hidden, int n) {
     try (Ops ops = backend.open(1)) {
       RandomMatrix values = new RandomMatrix("x", n, hidden, 0.05f);
       Experts experts =
@@ -209,10 +214,11 @@ class QuantizedProductsTest {
       ops.experts(floats, x, routing, experts, n);
       for (int t = 0; t < n; t += 7) {
         double[] expected = exact(row(values, t));
-        double[] input = encoding == FP8 ? quantised(backend.row(x, t)) : exact(backend.row(x, t));
+        boolean quantises = quantises(backend, encoding);
+        double[] input = rounded(backend.row(x, t), quantises);
         for (int k = 0; k < router.topK(); k++) {
           Expert expert = list.get(backend.expert(routing, t, k));
-          add(expected, backend.weight(routing, t, k), expert, input, encoding);
+          add(expected, backend.weight(routing, t, k), expert, input, quantises);
         }
         float[] actual = backend.row(floats, t);
         double error = 0;
@@ -233,8 +239,12 @@ class QuantizedProductsTest {
     return values;
   }
 
+  private static double[] rounded(float[] row, boolean quantises) {
+    return quantises ? quantised(row) : exact(row);
+  }
+
   private static void add(
-      double[] sum, double weight, Expert expert, double[] x, Encoding encoding) {
+      double[] sum, double weight, Expert expert, double[] x, boolean quantises) {
     double[] gateUp = times(expert.gateUp(), x);
     float[] middle = new float[gateUp.length / 2];
     for (int i = 0; i < middle.length; i++) {
@@ -242,7 +252,7 @@ class QuantizedProductsTest {
       float product = (float) (gate / (1 + Math.exp(-gate)) * gateUp[middle.length + i]);
       middle[i] = Float.intBitsToFloat(Bf16.of(product) << 16);
     }
-    double[] out = times(expert.down(), encoding == FP8 ? quantised(middle) : exact(middle));
+    double[] out = times(expert.down(), rounded(middle, quantises));
     for (int i = 0; i < sum.length; i++) {
       sum[i] += weight * out[i];
     }

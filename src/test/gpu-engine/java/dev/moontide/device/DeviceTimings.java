@@ -19,6 +19,7 @@ import dev.moontide.cuda.DeviceSizes;
 import dev.moontide.cuda.HopperSizes;
 import dev.moontide.cuda.KernelPath;
 import dev.moontide.cuda.OperationTimes;
+import dev.moontide.cuda.RowMajorSizes;
 import dev.moontide.model.DeepseekV3;
 import dev.moontide.model.ModelConfig;
 import dev.moontide.model.ModelWeights;
@@ -82,7 +83,10 @@ public final class DeviceTimings {
     CudaDevice device = CudaDevice.open(0);
     HopperSizes hopper = new HopperSizes();
     measure(config, maxTokens, hopper);
-    KernelPath.Choice choice = KernelPath.choose(device, hopper.refusal());
+    RowMajorSizes mma = new RowMajorSizes(KernelPath.MMA);
+    measure(config, maxTokens, mma);
+    KernelPath.Choice choice =
+        KernelPath.choose(device, new KernelPath.Refusals(mma.refusal(), hopper.refusal()));
     DeviceSizes sizes = DeviceSizes.of(choice.path());
     measure(config, maxTokens, sizes);
     int block = sizes.blockSize(16);

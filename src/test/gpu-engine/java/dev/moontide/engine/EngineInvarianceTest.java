@@ -33,6 +33,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -202,8 +203,11 @@ class EngineInvarianceTest {
   @ParameterizedTest
   @CsvSource({
     "micro-grouped, 512, simple",
+    "micro-grouped, 512, mma",
     "micro-int4, 512, simple",
+    "micro-int4, 512, mma",
     "micro-k2dims-fp8, 300, simple",
+    "micro-k2dims-fp8, 300, mma",
     "micro-k2dims-fp8, 300, hopper"
   })
   void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary, String path) {
@@ -211,7 +215,7 @@ class EngineInvarianceTest {
     boolean isHopper = path.equals("hopper");
     List<Batch> batches = isHopper ? batches(LONGEST_HOPPER_ROW) : batches(LONGEST_ROW);
     EngineOptions options = EngineOptions.of(Golden.folder(model));
-    MemoryPlan plan = MemoryPlan.of(options, isHopper ? KernelPath.HOPPER : KernelPath.SIMPLE);
+    MemoryPlan plan = MemoryPlan.of(options, KernelPath.valueOf(path.toUpperCase(Locale.ROOT)));
     System.setProperty("moontide.cuda.path", path);
     try {
       assertSameBits(

@@ -106,6 +106,7 @@ class CallRowsTest {
         List.of(call),
         List.of(row -> row.getUTF8String(0).numBytes() == 0 ? null : (UnsafeRow) row),
         source,
+        null,
         more -> counts = counts.plus(more),
         () -> killed);
   }

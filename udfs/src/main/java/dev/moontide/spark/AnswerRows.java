@@ -17,6 +17,7 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.api.Objective;
 import dev.moontide.engine.ResultStream;
 import dev.moontide.spark.store.TaskResults;
+import dev.moontide.spark.store.TaskResults.Standing;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.function.BooleanSupplier;
@@ -50,7 +51,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
   private final InputRows input;
   private final OutputRows output;
   private final Inference inference;
-  private final @Nullable TaskResults shared;
+  private final KeptResults shared;
   private final AnswerColumns answer;
   private final @Nullable Column truth;
   private final Consumer<JobMetrics.Snapshot> counts;
@@ -79,7 +80,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     this.input = input;
     this.output = output;
     this.inference = inference;
-    this.shared = shared;
+    this.shared = new KeptResults(shared, tally);
     this.answer = answer;
     this.truth = truth;
     this.counts = counts;
@@ -92,17 +93,17 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       if (killed.getAsBoolean()) {
         throw new TaskKilledException("killed while rows were in the engine");
       }
-      if (results == null && !requests.isAnyLeft() && !isWaiting()) {
+      if (results == null && !requests.isAnyLeft() && !shared.isWaiting()) {
         reportCounts();
         return false;
       }
-      takeShared(0);
+      shared.take(0, this::leaveReused);
       if (results != null || requests.hasNext()) {
         takeResult();
       } else {
         output.flush();
         if (!output.hasNext()) {
-          takeShared(WAIT_MILLIS);
+          shared.take(WAIT_MILLIS, this::leaveReused);
           output.flush();
         }
       }
@@ -119,32 +120,6 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     Row row = output.next();
     tally.addArrowNanos(System.nanoTime() - start);
     return row;
-  }
-
-  private boolean isWaiting() {
-    return shared != null && shared.isWaiting();
-  }
-
-  /** Lets the rows go that waited for equal ones, if one is computed within {@code millis}. */
-  private void takeShared(long millis) {
-    if (shared == null) {
-      return;
-    }
-    long start = System.nanoTime();
-    GenerationResult result = shared.poll(millis);
-    tally.addEngineNanos(System.nanoTime() - start);
-    while (result != null) {
-      leaveReused(result);
-      result = shared.poll(0);
-    }
-  }
-
-  private void keep(GenerationResult result) {
-    if (shared != null) {
-      long start = System.nanoTime();
-      shared.keep(result);
-      tally.addStoreNanos(System.nanoTime() - start);
-    }
   }
 
   private void leaveReused(GenerationResult result) {
@@ -164,7 +139,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     if (answered) {
       GenerationResult result = results.next();
       requests.inEngine--;
-      keep(result);
+      shared.keep(result);
       answer.fill(result, input.choices(result.id()));
       leave(result.id());
     } else {
@@ -222,14 +197,14 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
 
     /** Whether a row is left that has not been drawn, or been drawn by the engine. */
     boolean isAnyLeft() {
-      return next != null || input.hasNext() || (shared != null && shared.hasReturned());
+      return next != null || input.hasNext() || shared.hasReturned();
     }
 
     @Override
     public boolean hasNext() {
       long start = System.nanoTime();
       while (next == null && hasRoom() && isAnyLeft()) {
-        GenerationRequest returned = shared == null ? null : shared.takeBack();
+        GenerationRequest returned = shared.takeBack();
         if (returned != null) {
           ask(returned);
         } else {
@@ -241,22 +216,15 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     }
 
     private boolean hasRoom() {
-      return output.bytes() < MAX_WAITING_BYTES
-          && (shared == null || shared.waitingBytes() < MAX_WAITING_BYTES);
+      return output.bytes() < MAX_WAITING_BYTES && shared.waitingBytes() < MAX_WAITING_BYTES;
     }
 
     /** Makes {@code request} the next, unless its result is known or about to be. */
     private void ask(GenerationRequest request) {
-      if (shared == null) {
-        next = request;
-        return;
-      }
-      long start = System.nanoTime();
-      TaskResults.Standing standing = shared.ask(request);
-      tally.addStoreNanos(System.nanoTime() - start);
-      if (standing instanceof TaskResults.Standing.Answered answered) {
+      Standing standing = shared.ask(request);
+      if (standing instanceof Standing.Answered answered) {
         leaveReused(answered.result());
-      } else if (standing instanceof TaskResults.Standing.ToCompute) {
+      } else if (standing instanceof Standing.ToCompute) {
         next = request;
       }
     }

@@ -68,15 +68,16 @@ final class CallQuestions {
       if (request.objective() instanceof Objective.Choose choose) {
         answer.chooseFrom(choose.choices());
       }
+      tally.addPromptNanos(System.nanoTime() - start);
       engine.accept(request, answer);
     } catch (MoontideException e) {
       if (e.category() != MoontideException.Category.ROW) {
         throw e;
       }
+      tally.addPromptNanos(System.nanoTime() - start);
       columns.fillError(String.valueOf(e.getMessage()));
       answer.done(counted(tally));
     }
-    tally.addPromptNanos(System.nanoTime() - start);
     return answer;
   }
 

@@ -15,6 +15,8 @@ import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.GenerationResult;
 import dev.moontide.api.MoontideException;
 import dev.moontide.engine.ResultStream;
+import dev.moontide.spark.store.TaskResults;
+import dev.moontide.spark.store.TaskResults.Standing;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -38,13 +40,17 @@ import org.jspecify.annotations.Nullable;
  * <p>The engine pulls, as it does for {@link AnswerRows}: its requests are drawn from the rows
  * while it has room. In order, because what Spark does above (a limit, a retried stage) may depend
  * on it; so a slow row holds back those behind it, and when these are many the requests end until
- * they have left. Rows without a request do not wait for the engine. For one thread.
+ * they have left. Rows without a request, or whose answers are stored, do not wait for the engine.
+ * For one thread.
  */
 public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
   /** Rows that may wait for one before them. */
   private static final long MAX_PENDING_BYTES = 16 << 20;
 
   private static final int REPORT_EVERY = 256;
+
+  /** How long to wait for rows of other tasks before looking whether this task was killed. */
+  private static final long WAIT_MILLIS = 100;
 
   /** The values of a call's arguments in a row; null where the call is not evaluated. */
   @FunctionalInterface
@@ -86,21 +92,25 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
   private final ArrayDeque<GenerationRequest> queue = new ArrayDeque<>();
   private final Map<Long, Asked> asked = new HashMap<>();
   private long nextId;
+  private int inEngine;
   private @Nullable ResultStream results;
 
   private final Requests requests = new Requests();
   private final Tally tally = new Tally();
+  private final KeptResults shared;
   private final JoinedRow joined = new JoinedRow();
 
   private CallRows(
       Iterator<InternalRow> rows,
       List<CallEvaluation> calls,
       Function<Iterator<GenerationRequest>, ResultStream> engine,
+      @Nullable TaskResults shared,
       Consumer<JobMetrics.Snapshot> counts,
       BooleanSupplier killed) {
     this.rows = rows;
     this.calls = calls;
     this.engine = engine;
+    this.shared = new KeptResults(shared, tally);
     this.counts = counts;
     this.killed = killed;
   }
@@ -110,6 +120,7 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
    *
    * @param rows unsafe rows, read and copied one at a time
    * @param arguments of each call
+   * @param shared the finished results; null if none are kept
    * @param counts takes the counts, some hundred answers at a time
    * @param killed whether the task's rows are no longer wanted
    */
@@ -118,6 +129,7 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
       List<ModelCall> calls,
       List<Arguments> arguments,
       Inference.Source source,
+      @Nullable TaskResults shared,
       Consumer<JobMetrics.Snapshot> counts,
       BooleanSupplier killed) {
     List<CallEvaluation> evaluations = new ArrayList<>();
@@ -125,19 +137,19 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
     Function<Iterator<GenerationRequest>, ResultStream> engine = null;
     for (int i = 0; i < calls.size(); i++) {
       ModelCall call = calls.get(i);
-      CallQuestions shared = questions.get(call.options());
-      if (shared == null) {
+      CallQuestions known = questions.get(call.options());
+      if (known == null) {
         Inference inference = source.open(call.options(), call.arguments());
         engine = inference.engine();
-        shared = new CallQuestions(call.options(), inference.prompter());
-        questions.put(call.options(), shared);
+        known = new CallQuestions(call.options(), inference.prompter());
+        questions.put(call.options(), known);
       }
-      evaluations.add(new CallEvaluation(call, arguments.get(i), shared));
+      evaluations.add(new CallEvaluation(call, arguments.get(i), known));
     }
     if (engine == null) {
       throw new IllegalStateException("no calls");
     }
-    return new CallRows(rows, evaluations, engine, counts, killed);
+    return new CallRows(rows, evaluations, engine, shared, counts, killed);
   }
 
   @Override
@@ -146,10 +158,15 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
       if (killed.getAsBoolean()) {
         throw new TaskKilledException("killed while rows were in the engine");
       }
+      if (shared.take(0, this::answerReused)) {
+        continue;
+      }
       if (results != null || !queue.isEmpty()) {
         takeResult();
-      } else if (rows.hasNext()) {
+      } else if (canDraw()) {
         draw();
+      } else if (shared.isWaiting()) {
+        shared.take(WAIT_MILLIS, this::answerReused);
       } else {
         counts.accept(tally.take());
         return false;
@@ -182,26 +199,53 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
     tally.addEngineNanos(System.nanoTime() - start - requests.nanos);
     if (answered) {
       GenerationResult result = results.next();
-      Asked question = asked.remove(result.id());
-      if (question == null) {
-        throw new IllegalStateException("an answer to request " + result.id() + ", not asked");
-      }
-      question.questions().answer(question.answer(), result, tally);
-      if (tally.rows() >= REPORT_EVERY) {
-        counts.accept(tally.take());
-      }
+      inEngine--;
+      shared.keep(result);
+      answer(result);
     } else {
       results.close();
       results = null;
-      if (!asked.isEmpty()) {
+      if (inEngine > 0) {
         throw MoontideException.engine(
-            "the engine ended without answering %d requests it was given", asked.size());
+            "the engine ended without answering %d requests it was given", inEngine);
       }
     }
   }
 
-  /** Draws a row and queues the requests of its calls. */
+  private void answerReused(GenerationResult result) {
+    tally.countReused();
+    answer(result);
+  }
+
+  private void answer(GenerationResult result) {
+    Asked question = asked.remove(result.id());
+    if (question == null) {
+      throw new IllegalStateException("an answer to request " + result.id() + ", not asked");
+    }
+    question.questions().answer(question.answer(), result, tally);
+    if (tally.rows() >= REPORT_EVERY) {
+      counts.accept(tally.take());
+    }
+  }
+
+  private boolean canDraw() {
+    return shared.hasReturned()
+        || (pendingBytes < MAX_PENDING_BYTES
+            && shared.waitingBytes() < MAX_PENDING_BYTES
+            && rows.hasNext());
+  }
+
+  /** Draws a row, or a request that waited for one that was given up, and asks what is to ask. */
   private void draw() {
+    GenerationRequest returned = shared.takeBack();
+    if (returned != null) {
+      ask(returned);
+    } else {
+      drawRow();
+    }
+  }
+
+  private void drawRow() {
     PendingRow row = new PendingRow((UnsafeRow) rows.next().copy(), calls.size());
     for (int i = 0; i < row.answers.length; i++) {
       CallEvaluation call = calls.get(i);
@@ -213,21 +257,34 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
               (request, answer) -> {
                 nextId++;
                 asked.put(request.id(), new Asked(call.questions(), answer));
-                queue.add(request);
+                ask(request);
               });
     }
     pending.add(row);
     pendingBytes += row.row.getSizeInBytes();
   }
 
-  /** Drops what is still in the engine. */
+  /** Queues {@code request}, unless its result is known or about to be. */
+  private void ask(GenerationRequest request) {
+    Standing standing = shared.ask(request);
+    if (standing instanceof Standing.Answered answered) {
+      answerReused(answered.result());
+    } else if (standing instanceof Standing.ToCompute) {
+      queue.add(request);
+    }
+  }
+
+  /** Drops what is still in the engine, and stores what is finished. */
   @Override
   public void close() {
-    if (results != null) {
-      results.close();
-      results = null;
+    try (shared) {
+      if (results != null) {
+        results.close();
+        results = null;
+      }
+    } finally {
+      counts.accept(tally.take());
     }
-    counts.accept(tally.take());
   }
 
   /** The requests of the rows that have some, as the engine draws them. */
@@ -238,7 +295,7 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
     @Override
     public boolean hasNext() {
       long start = System.nanoTime();
-      while (queue.isEmpty() && pendingBytes < MAX_PENDING_BYTES && rows.hasNext()) {
+      while (queue.isEmpty() && canDraw()) {
         draw();
       }
       nanos += System.nanoTime() - start;
@@ -250,6 +307,7 @@ public final class CallRows implements Iterator<InternalRow>, AutoCloseable {
       if (!hasNext()) {
         throw new NoSuchElementException("no request is left");
       }
+      inEngine++;
       return queue.remove();
     }
   }

@@ -12,12 +12,9 @@
 package dev.moontide.spark;
 
 import dev.moontide.spark.store.ResultFolder;
-import dev.moontide.spark.store.ResultStore;
 import dev.moontide.spark.store.TaskResults;
-import java.nio.file.Path;
 import java.util.Iterator;
 import org.apache.arrow.memory.BufferAllocator;
-import org.apache.spark.SparkFiles;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
@@ -58,11 +55,7 @@ record GenerationPartition(
             .newChildAllocator("moontide task " + task.taskAttemptId(), 0, Long.MAX_VALUE);
     // Listeners run in reverse: the allocator closes last, and says so if a batch was not freed.
     task.addTaskCompletionListener((TaskCompletionListener) context -> allocator.close());
-    TaskResults results =
-        folder == null
-            ? null
-            : ResultStore.open(
-                folder, source.keys(options), Path.of(SparkFiles.getRootDirectory()));
+    TaskResults results = folder == null ? null : folder.open(source.keys(options));
     String truth = options.output().truthColumn();
     AnswerRows answers =
         new AnswerRows(

@@ -13,13 +13,13 @@ package dev.moontide.spark;
 
 import dev.moontide.spark.store.ResultFolder;
 import java.util.UUID;
+import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
-import org.apache.spark.util.SerializableConfiguration;
 import org.jspecify.annotations.Nullable;
 
 /** The generation transform: rows in, the same rows with the model's answers out. Thread-safe. */
@@ -50,7 +50,8 @@ public final class Moontide {
    * The same transform, which keeps finished results in {@code folder}, on any file system Spark
    * writes, while its tasks run, and computes nothing whose result is there: a retried task,
    * another run and equal requests take it from there. What is there may be of any model and
-   * options.
+   * options. Without a folder of its own a transform keeps them where the session's {@code
+   * spark.moontide.store} says, if that is set.
    */
   public Moontide keepingResults(String folder) {
     return new Moontide(options, source, folder);
@@ -84,12 +85,10 @@ public final class Moontide {
   }
 
   private @Nullable ResultFolder resultFolder(SparkSession session) {
+    SparkContext context = session.sparkContext();
     return results == null
-        ? null
-        : new ResultFolder(
-            results,
-            run,
-            new SerializableConfiguration(session.sparkContext().hadoopConfiguration()));
+        ? SessionStore.of(session).map(named -> SessionStore.open(named, context)).orElse(null)
+        : ResultFolder.of(results, run, context.hadoopConfiguration());
   }
 
   /** What this transform's tasks have counted, in all datasets of {@code session}'s context. */

@@ -17,6 +17,7 @@ import dev.moontide.spark.sql.ExtractCalls;
 import dev.moontide.spark.sql.InferenceStrategy;
 import dev.moontide.spark.sql.MaterializeBeforeSampling;
 import dev.moontide.spark.sql.PushThroughInference;
+import dev.moontide.spark.sql.ShareAnswers;
 import org.apache.spark.sql.SparkSessionExtensions;
 import org.apache.spark.sql.SparkSessionExtensionsProvider;
 import scala.runtime.BoxedUnit;
@@ -44,8 +45,9 @@ public final class MoontideExtensions implements SparkSessionExtensionsProvider 
     new AiFunctions(source).inject(extensions);
     extensions.injectCheckRule(session -> new CheckCalls());
     extensions.injectPlanNormalizationRule(session -> new ExtractCalls());
+    extensions.injectPlanNormalizationRule(session -> new ShareAnswers());
     extensions.injectOptimizerRule(session -> new PushThroughInference(session.sparkContext()));
-    extensions.injectPlannerStrategy(session -> new InferenceStrategy(source));
+    extensions.injectPlannerStrategy(session -> new InferenceStrategy(session, source));
     extensions.injectQueryStagePrepRule(session -> new MaterializeBeforeSampling());
     extensions.injectColumnar(session -> new MaterializeBeforeSampling.WithoutAdaptiveExecution());
     return BoxedUnit.UNIT;

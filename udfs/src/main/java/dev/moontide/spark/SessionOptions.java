@@ -30,6 +30,9 @@ import org.apache.spark.SparkConf;
 record SessionOptions(Map<String, String> given, String preload) {
   static final String PREFIX = "spark.moontide.";
 
+  /** Names the folder of finished results; see {@link SessionStore}. */
+  static final String STORE = "store";
+
   private static final String PRELOAD = "preload";
 
   /** What a function's arguments say. */
@@ -57,7 +60,9 @@ record SessionOptions(Map<String, String> given, String preload) {
     Map<String, String> given = new TreeMap<>();
     configuration.forEach(
         (name, value) -> {
-          if (name.startsWith(PREFIX) && !name.equals(PREFIX + PRELOAD)) {
+          if (name.startsWith(PREFIX)
+              && !name.equals(PREFIX + PRELOAD)
+              && !name.equals(PREFIX + STORE)) {
             given.put(name.substring(PREFIX.length()), value);
           }
         });

@@ -12,6 +12,8 @@
 package dev.moontide.spark.sql;
 
 import dev.moontide.spark.Inference;
+import dev.moontide.spark.SessionStore;
+import dev.moontide.spark.store.ResultFolder;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,6 +33,7 @@ import org.apache.spark.sql.execution.UnaryExecNode;
 import org.apache.spark.sql.execution.metric.SQLMetric;
 import org.apache.spark.sql.execution.metric.SQLMetrics;
 import org.jspecify.annotations.Nullable;
+import scala.Option;
 import scala.collection.immutable.IndexedSeq;
 import scala.collection.immutable.Seq;
 import scala.jdk.javaapi.CollectionConverters;
@@ -43,14 +46,23 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
   private final Seq<Attribute> answers;
   private final SparkPlan child;
   private final Inference.Source source;
+  private final Option<String> store;
   private transient @Nullable Map<String, SQLMetric> metrics;
 
+  /**
+   * @param store the folder of finished results, if any are kept
+   */
   public InferenceExec(
-      Seq<Expression> calls, Seq<Attribute> answers, SparkPlan child, Inference.Source source) {
+      Seq<Expression> calls,
+      Seq<Attribute> answers,
+      SparkPlan child,
+      Inference.Source source,
+      Option<String> store) {
     this.calls = calls;
     this.answers = answers;
     this.child = child;
     this.source = source;
+    this.store = store;
   }
 
   @Override
@@ -60,7 +72,7 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
 
   @Override
   public SparkPlan withNewChildInternal(SparkPlan newChild) {
-    return new InferenceExec(calls, answers, newChild, source);
+    return new InferenceExec(calls, answers, newChild, source, store);
   }
 
   @Override
@@ -117,20 +129,22 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
 
   @Override
   public RDD<InternalRow> doExecute() {
+    ResultFolder folder = store.isEmpty() ? null : SessionStore.open(store.get(), sparkContext());
     InferencePartition partition =
         new InferencePartition(
-            calls, child.output(), output(), source, new InferenceMetrics(metricsByName()));
+            calls, child.output(), output(), source, folder, new InferenceMetrics(metricsByName()));
     return child.execute().toJavaRDD().mapPartitions(partition, true).rdd();
   }
 
   @Override
   public String argString(int maxFields) {
-    return InferencePlan.describe(calls, answers);
+    String kept = store.isEmpty() ? "" : ", store=" + store.get();
+    return InferencePlan.describe(calls, answers) + kept;
   }
 
   @Override
   public int productArity() {
-    return 4;
+    return 5;
   }
 
   @Override
@@ -140,6 +154,7 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
       case 1 -> answers;
       case 2 -> child;
       case 3 -> source;
+      case 4 -> store;
       default -> throw new IndexOutOfBoundsException(index);
     };
   }
@@ -155,11 +170,12 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
         && calls.equals(that.calls)
         && answers.equals(that.answers)
         && child.equals(that.child)
-        && source.equals(that.source);
+        && source.equals(that.source)
+        && store.equals(that.store);
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(calls, answers, child, source);
+    return Objects.hash(calls, answers, child, source, store);
   }
 }

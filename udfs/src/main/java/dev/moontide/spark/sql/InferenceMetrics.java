@@ -24,6 +24,7 @@ final class InferenceMetrics implements Serializable {
 
   private static final String ROWS = "numOutputRows";
   private static final String PROMPTS = "prompts";
+  private static final String REUSED = "reusedPrompts";
   private static final String ERRORS = "errors";
   private static final String PROMPT_TOKENS = "promptTokens";
   private static final String CACHED_TOKENS = "cachedTokens";
@@ -38,6 +39,7 @@ final class InferenceMetrics implements Serializable {
   static {
     NAMES.put(ROWS, "number of output rows");
     NAMES.put(PROMPTS, "prompts");
+    NAMES.put(REUSED, "prompts answered before");
     NAMES.put(ERRORS, "prompts that failed");
     NAMES.put(PROMPT_TOKENS, "prompt tokens");
     NAMES.put(CACHED_TOKENS, "prompt tokens from the prefix cache");
@@ -56,6 +58,7 @@ final class InferenceMetrics implements Serializable {
 
   void add(JobMetrics.Snapshot counts) {
     add(PROMPTS, counts.rows());
+    add(REUSED, counts.reused());
     add(ERRORS, counts.errors());
     add(PROMPT_TOKENS, counts.promptTokens());
     add(CACHED_TOKENS, counts.cachedTokens());

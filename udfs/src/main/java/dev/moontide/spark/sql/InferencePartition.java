@@ -14,6 +14,8 @@ package dev.moontide.spark.sql;
 import dev.moontide.spark.CallRows;
 import dev.moontide.spark.Inference;
 import dev.moontide.spark.LostDevice;
+import dev.moontide.spark.ModelCall;
+import dev.moontide.spark.store.ResultFolder;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Iterator;
@@ -27,6 +29,7 @@ import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.Predicate;
 import org.apache.spark.sql.catalyst.expressions.UnsafeProjection;
 import org.apache.spark.util.TaskCompletionListener;
+import org.jspecify.annotations.Nullable;
 import scala.collection.immutable.Seq;
 
 /**
@@ -36,6 +39,7 @@ import scala.collection.immutable.Seq;
  * @param input attributes of its rows
  * @param output those and the answers'
  * @param source opens the engine
+ * @param store where finished results are kept; null keeps none
  * @param metrics takes the counts
  */
 record InferencePartition(
@@ -43,6 +47,7 @@ record InferencePartition(
     Seq<Attribute> input,
     Seq<Attribute> output,
     Inference.Source source,
+    @Nullable ResultFolder store,
     InferenceMetrics metrics)
     implements FlatMapFunction<Iterator<InternalRow>, InternalRow> {
 
@@ -58,12 +63,14 @@ record InferencePartition(
       arguments.add(arguments((AiCall) call, task.partitionId()));
     }
     UnsafeProjection copy = projection(input, task.partitionId());
+    List<ModelCall> models = InferencePlan.models(calls);
     CallRows answers =
         CallRows.open(
             new Unsafe(rows, copy),
-            InferencePlan.models(calls),
+            models,
             arguments,
             source,
+            store == null ? null : store.open(source.keys(models.get(0).options())),
             metrics::add,
             task::isInterrupted);
     task.addTaskCompletionListener((TaskCompletionListener) context -> answers.close());

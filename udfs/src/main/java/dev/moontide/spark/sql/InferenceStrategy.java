@@ -12,20 +12,26 @@
 package dev.moontide.spark.sql;
 
 import dev.moontide.spark.Inference;
+import dev.moontide.spark.SessionStore;
 import java.util.List;
+import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.execution.SparkPlan;
 import org.apache.spark.sql.execution.SparkStrategy;
+import scala.Option;
 import scala.collection.immutable.Seq;
 
 /** Plans {@link InferencePlan}s. */
 public final class InferenceStrategy extends SparkStrategy {
+  private final SparkSession session;
   private final Inference.Source source;
 
   /**
+   * @param session says where finished results are kept
    * @param source opens the engine in tasks
    */
-  public InferenceStrategy(Inference.Source source) {
+  public InferenceStrategy(SparkSession session, Inference.Source source) {
+    this.session = session;
     this.source = source;
   }
 
@@ -35,7 +41,11 @@ public final class InferenceStrategy extends SparkStrategy {
         ? ScalaLists.seq(
             List.of(
                 new InferenceExec(
-                    inference.calls(), inference.answers(), planLater(inference.child()), source)))
+                    inference.calls(),
+                    inference.answers(),
+                    planLater(inference.child()),
+                    source,
+                    Option.apply(SessionStore.of(session).orElse(null)))))
         : ScalaLists.seq(List.of());
   }
 }

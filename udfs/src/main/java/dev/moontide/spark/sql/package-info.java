@@ -15,8 +15,9 @@
  *
  * <p>The life of a call: {@code AiFunctions} builds an {@code AiCall}, {@code CheckCalls} refuses
  * it where it cannot work, {@code ExtractCalls} puts an {@code InferencePlan} below its operator,
- * {@code PushThroughInference} moves what needs no answer below that, {@code InferenceStrategy}
- * plans an {@code InferenceExec}, and {@code MaterializeBeforeSampling} sees that it runs once.
+ * {@code ShareAnswers} makes one of what stands in the query twice, {@code PushThroughInference}
+ * moves what needs no answer below that, {@code InferenceStrategy} plans an {@code InferenceExec},
+ * and {@code MaterializeBeforeSampling} sees that it runs once.
  */
 @NullMarked
 package dev.moontide.spark.sql;

@@ -12,6 +12,9 @@
 package dev.moontide.spark.store;
 
 import java.io.Serializable;
+import java.nio.file.Path;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkFiles;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
@@ -22,4 +25,19 @@ import org.apache.spark.util.SerializableConfiguration;
  * @param hadoop how to reach the folder
  */
 public record ResultFolder(String path, String run, SerializableConfiguration hadoop)
-    implements Serializable {}
+    implements Serializable {
+
+  /** The folder {@code path}, reached as {@code configuration} says. */
+  public static ResultFolder of(String path, String run, Configuration configuration) {
+    return new ResultFolder(path, run, new SerializableConfiguration(configuration));
+  }
+
+  /**
+   * What a task does with it, on its executor, where a copy lies with Spark's own files.
+   *
+   * @throws dev.moontide.api.MoontideException of category engine if it cannot be read
+   */
+  public TaskResults open(RequestKeys keys) {
+    return ResultStore.open(this, keys, Path.of(SparkFiles.getRootDirectory()));
+  }
+}

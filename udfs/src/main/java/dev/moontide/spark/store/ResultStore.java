@@ -42,6 +42,9 @@ public final class ResultStore {
   static final int STORED_ROWS = 256;
   static final long STORED_MILLIS = 2000;
 
+  /** Segments that a task can read without delay. */
+  private static final int FEW_SEGMENTS = 64;
+
   /** How often a task's results are looked at, and so how many segments it writes a second. */
   private static final long TICK_MILLIS = 250;
 
@@ -107,11 +110,12 @@ public final class ResultStore {
 
   private static ResultStore shared(ResultFolder folder, String scope, Path spool)
       throws IOException {
-    String name = String.join(" ", folder.path(), folder.run(), scope);
+    String run = String.join(" ", folder.path(), folder.run(), "");
+    String name = run + scope;
     synchronized (OPEN) {
       ResultStore store = OPEN.get(name);
       if (store == null) {
-        closeUnused();
+        closeUnused(run);
         store =
             new ResultStore(new SegmentFiles(folder.path(), folder.hadoop().value()), scope, spool);
         OPEN.put(name, store);
@@ -121,13 +125,14 @@ public final class ResultStore {
     }
   }
 
-  /** Earlier jobs': a store stays between the tasks of its own job. */
-  private static void closeUnused() {
-    for (Iterator<ResultStore> stores = OPEN.values().iterator(); stores.hasNext(); ) {
-      ResultStore store = stores.next();
-      if (store.users == 0) {
+  /** Those of other runs: a store stays between the tasks of its own. */
+  private static void closeUnused(String run) {
+    for (Iterator<Map.Entry<String, ResultStore>> stores = OPEN.entrySet().iterator();
+        stores.hasNext(); ) {
+      Map.Entry<String, ResultStore> store = stores.next();
+      if (store.getValue().users == 0 && !store.getKey().startsWith(run)) {
         stores.remove();
-        store.close();
+        store.getValue().close();
       }
     }
   }
@@ -141,6 +146,14 @@ public final class ResultStore {
   /** Merges the small segments of the store in {@code folder}, once no task writes to it. */
   public static void compact(String folder, Configuration configuration) throws IOException {
     Compaction.compact(new SegmentFiles(folder, configuration));
+  }
+
+  /** Merges the small segments of the store in {@code folder} if it has many; tasks may write. */
+  public static void tidy(String folder, Configuration configuration) throws IOException {
+    SegmentFiles files = new SegmentFiles(folder, configuration);
+    if (files.list("").size() > FEW_SEGMENTS) {
+      Compaction.compact(files);
+    }
   }
 
   /** Takes in what others stored since the last time. */

@@ -22,33 +22,58 @@ import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.List;
+import java.util.Objects;
 import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
 
-/** The operations in kernels that are right on every shape and device. */
-final class SimpleOps extends CudaOps {
-  private final Products products;
+/**
+ * The operations on weights, activations and a cache that lie row after row: in kernels right on
+ * every shape and device, or with products on tensor cores by {@code mma.sync}.
+ */
+final class RowMajorOps extends CudaOps {
+  /** Null on the simple path. */
+  private final @Nullable MmaKernels mma;
+
+  private final LinearProducts products;
   private final LatentAttention attention;
-  private final Routes routes;
-  private final ExpertProducts experts;
 
-  SimpleOps(CudaDevice device, MemoryNeeds needs, Owned owned) {
-    super(device, KernelPath.SIMPLE, needs, owned);
-    products = new Products(run, rows);
+  /** Null where the model's attention does not suit it. */
+  private @Nullable MmaAttention mmaAttention;
+
+  private final Routes routes;
+  private final RoutedProducts experts;
+
+  /**
+   * @param path {@link KernelPath#SIMPLE} or {@link KernelPath#MMA}
+   */
+  RowMajorOps(CudaDevice device, KernelPath path, MemoryNeeds needs, Owned owned) {
+    super(device, path, needs, owned);
+    Products simple = new Products(run, rows);
+    if (path == KernelPath.MMA) {
+      mma = new MmaKernels(run, kernels);
+      products = new MmaProducts(mma);
+      experts = new MmaExpertProducts(run, mma);
+    } else {
+      mma = null;
+      products = simple;
+      experts = new ExpertProducts(run, rows);
+    }
     attention = new LatentAttention(run);
-    routes = new Routes(run, products);
-    experts = new ExpertProducts(run, rows);
+    routes = new Routes(run, simple);
   }
 
   @Override
   public String description() {
-    return "cuda: bf16, " + device.description();
+    return "cuda: bf16, " + (mma == null ? "" : "mma kernels, ") + device.description();
   }
 
   /** The splits of attention, a power of two. */
   @Override
   public OptionalInt variant(Step step, int rowCount) {
-    int splits = Math.max(1, LatentAttention.splits(run.maxVisible()));
-    return OptionalInt.of(Integer.SIZE - Integer.numberOfLeadingZeros(splits - 1));
+    int entries = mmaAttention == null ? LatentAttention.SPLIT : MmaAttention.SPLIT;
+    int splits = Math.max(1, Products.tiles(run.maxVisible(), entries));
+    int variant = Integer.SIZE - Integer.numberOfLeadingZeros(splits - 1);
+    return variant < StepGraphs.VARIANTS ? OptionalInt.of(variant) : OptionalInt.empty();
   }
 
   // ---- loading -------------------------------------------------------------------------------
@@ -65,7 +90,16 @@ final class SimpleOps extends CudaOps {
 
   @Override
   public Weight latentProjection(MatrixSource source, Attention shape) {
-    return load(source, WeightLayout.of(source, WeightForm.BF16));
+    if (mma == null || !MmaAttention.suits(shape)) {
+      return load(source, WeightLayout.of(source, WeightForm.BF16));
+    }
+    device.bind();
+    synchronized (mma) {
+      if (mmaAttention == null) {
+        mmaAttention = new MmaAttention(run, kernels, mma, shape);
+      }
+    }
+    return LatentHeads.upload(source, shape, weights, staging);
   }
 
   @Override
@@ -80,6 +114,11 @@ final class SimpleOps extends CudaOps {
   @Override
   public Tensor operand(int rowCount, int columns) {
     return tensor(rowCount, columns, true);
+  }
+
+  @Override
+  public Tensor gateUpSpace(int rowCount, int width) {
+    return mma != null ? tensor(1, 1, false) : floats(rowCount, 2 * width);
   }
 
   @Override
@@ -129,6 +168,14 @@ final class SimpleOps extends CudaOps {
   }
 
   @Override
+  public void gated(Tensor out, Tensor space, Tensor x, Weight gateUp, int n) {
+    begin();
+    Shapes.check("gated", out, n, gateUp.rows() / 2);
+    Shapes.check("gated", x, n, gateUp.columns());
+    products.gated((CudaTensor) out, (CudaTensor) space, (CudaTensor) x, (CudaWeight) gateUp, n);
+  }
+
+  @Override
   public void swiglu(Tensor out, Tensor gateUp, int n) {
     begin();
     Shapes.check("swiglu", out, n, out.columns());
@@ -165,15 +212,14 @@ final class SimpleOps extends CudaOps {
     begin();
     Shapes.check("latentAttention", out, step.tokens(), shape.outputColumns());
     Shapes.checkSlice("latentAttention", q, step.tokens(), 0, shape.queryColumns());
-    attention.run(
-        (CudaTensor) out,
-        (CudaTensor) q,
-        (CudaCache) cache,
-        layer,
-        (CudaWeight) kvB,
-        rope,
-        shape,
-        step);
+    CudaTensor to = (CudaTensor) out;
+    CudaTensor from = (CudaTensor) q;
+    if (kvB instanceof LatentHeads heads) {
+      Objects.requireNonNull(mmaAttention)
+          .run(to, from, (CudaCache) cache, layer, heads, rope, shape, step);
+    } else {
+      attention.run(to, from, (CudaCache) cache, layer, (CudaWeight) kvB, rope, shape, step);
+    }
   }
 
   @Override

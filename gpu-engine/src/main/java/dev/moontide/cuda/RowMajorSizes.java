@@ -20,27 +20,52 @@ import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** What {@link SimpleOps} takes. */
-final class SimpleSizes extends DeviceSizes {
+/** What {@link RowMajorOps} takes, and whether the mma kernels take the model. */
+public final class RowMajorSizes extends DeviceSizes {
+  private final boolean isMma;
   private final Set<WeightLayout> products = new HashSet<>();
   private final Set<ExpertLayouts> experts = new HashSet<>();
   private @Nullable Attention attention;
+  private @Nullable String refusal;
   private int topK;
 
   private record ExpertLayouts(WeightLayout gateUp, WeightLayout down) {}
 
+  /**
+   * @param path {@link KernelPath#SIMPLE} or {@link KernelPath#MMA}
+   */
+  public RowMajorSizes(KernelPath path) {
+    isMma = path == KernelPath.MMA;
+  }
+
+  /** The first reason why the mma kernels do not take what was loaded; empty if there is none. */
+  public Optional<String> refusal() {
+    return Optional.ofNullable(refusal);
+  }
+
+  private void note(MatrixSource source) {
+    if (refusal == null) {
+      refusal = MmaKernels.refusal(source).orElse(null);
+    }
+  }
+
   @Override
   public MemoryNeeds needs() {
-    long scratch = attention == null ? 0 : LatentAttention.scratchBytes(attention, rows);
+    long scratch = attention == null ? 0 : attentionScratch(attention);
     for (WeightLayout layout : products) {
-      scratch = Math.max(scratch, Products.scratchBytes(layout, rows));
+      scratch = Math.max(scratch, isMma ? 0 : Products.scratchBytes(layout, rows));
     }
     for (ExpertLayouts layer : experts) {
       scratch =
-          Math.max(scratch, ExpertProducts.scratchBytes(layer.gateUp(), layer.down(), rows, topK));
+          Math.max(
+              scratch,
+              isMma
+                  ? MmaExpertProducts.scratchBytes(layer.down(), rows, topK)
+                  : ExpertProducts.scratchBytes(layer.gateUp(), layer.down(), rows, topK));
     }
     return new MemoryNeeds(weights, workspace, scratch, 0);
   }
@@ -52,6 +77,7 @@ final class SimpleSizes extends DeviceSizes {
 
   @Override
   public Weight matrix(MatrixSource source) {
+    note(source);
     WeightLayout layout = WeightLayout.of(source);
     products.add(layout);
     return weight(layout);
@@ -65,11 +91,25 @@ final class SimpleSizes extends DeviceSizes {
   @Override
   public Weight latentProjection(MatrixSource source, Attention shape) {
     attention = shape;
-    return weight(WeightLayout.of(source, WeightForm.BF16));
+    return usesTensorCores(shape)
+        ? weight(source.rows(), source.columns(), LatentHeads.arenaBytes(shape))
+        : weight(WeightLayout.of(source, WeightForm.BF16));
+  }
+
+  private boolean usesTensorCores(Attention shape) {
+    return isMma && MmaAttention.suits(shape);
+  }
+
+  private long attentionScratch(Attention shape) {
+    return usesTensorCores(shape)
+        ? MmaAttention.scratchBytes(shape, rows)
+        : LatentAttention.scratchBytes(shape, rows);
   }
 
   @Override
   public Experts experts(List<MatrixSource> gateUp, List<MatrixSource> down) {
+    gateUp.forEach(this::note);
+    down.forEach(this::note);
     WeightLayout first = WeightLayout.common(gateUp);
     WeightLayout second = WeightLayout.common(down);
     experts.add(new ExpertLayouts(first, second));
@@ -81,6 +121,13 @@ final class SimpleSizes extends DeviceSizes {
   @Override
   public Tensor operand(int rowCount, int columns) {
     return tensor(rowCount, columns, Arena.rounded(CudaTensor.bytes(rowCount, columns, true)));
+  }
+
+  @Override
+  public Tensor gateUpSpace(int rowCount, int width) {
+    return isMma
+        ? tensor(1, 1, Arena.rounded(CudaTensor.bytes(1, 1, false)))
+        : floats(rowCount, 2 * width);
   }
 
   @Override

@@ -1,0 +1,381 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+ * in compliance with the License. You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software distributed under the License
+ * is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+ * or implied. See the License for the specific language governing permissions and limitations under
+ * the License.
+ */
+// Multi-head latent attention in its absorbed form over the paged cache, on tensor cores, for latents
+// of 512 and rotated keys of 64 (DeepSeek-V2, arXiv 2405.04434).
+//
+// Entry i a token sees is as in the simple kernels (attention.cu). The softmax runs online over tiles
+// of 32 entries, in splits of 512 that begin at multiples of 512; the splits are combined in order.
+// So a row's bits are a function of its own entries alone. Queries and weights are rounded to bf16.
+//
+// A block takes a token, a split and 16 HM heads: two warps to 16 heads. Of a tile's scores either
+// warp sums half of the 576 columns, of the latents it sums 256 columns.
+#include "mma/forms.cuh"
+#include "step.cuh"
+
+static const int LATENT = 512;
+static const int ROPE = 64;
+static const int WIDTH = LATENT + ROPE;
+static const int ROW_BYTES = WIDTH * 2;
+static const int SPLIT = 512;
+static const int ENTRIES = 32;
+static const int TILE_BYTES = ENTRIES * ROW_BYTES;
+static const int COPIES = ROW_BYTES / 128;
+static const int THREADS = 256;
+
+// ---- queries -----------------------------------------------------------------------------------------
+
+struct PrepareArgs {
+  uint16_t* unrotated;     // bf16 [tokens, heads, nope]
+  uint16_t* queries;       // bf16 [tokens, heads, WIDTH]: the part beyond the latent is written
+  const float* q;          // [tokens, heads, nope + rope], the first of them token `first`
+  const float* rotations;  // [positions, rope]
+  const int* step;
+  int first;
+  int heads;
+  int nope;
+};
+
+// Grid (tokens).
+KERNEL(mma_prepare_queries, PrepareArgs, THREADS) {
+  StepLayout step{args.step};
+  int t = args.first + block_x();
+  if (t >= step.tokens()) {
+    return;
+  }
+  int width = args.nope + ROPE;
+  const float* q = args.q + (int64_t)block_x() * args.heads * width;
+  uint16_t* unrotated = args.unrotated + (int64_t)block_x() * args.heads * args.nope;
+  for (int i = thread_index(); i < args.heads * args.nope; i += THREADS) {
+    unrotated[i] = to_bf16(q[i / args.nope * width + i % args.nope]);
+  }
+  const float* turn = args.rotations + (int64_t)step.position(t) * ROPE;
+  uint16_t* queries = args.queries + (int64_t)block_x() * args.heads * WIDTH + LATENT;
+  for (int i = thread_index(); i < args.heads * ROPE / 2; i += THREADS) {
+    int head = i / (ROPE / 2);
+    int pair = 2 * (i % (ROPE / 2));
+    const float* x = q + head * width + args.nope + pair;
+    uint16_t* to = queries + head * WIDTH + pair;
+    to[0] = to_bf16(product(x[0], turn[pair]) - product(x[1], turn[pair + 1]));
+    to[1] = to_bf16(product(x[0], turn[pair + 1]) + product(x[1], turn[pair]));
+  }
+}
+
+// ---- attention ---------------------------------------------------------------------------------------
+
+struct AttendArgs {
+  uint16_t* out;            // bf16 [tokens, heads, LATENT]: of tokens with one split
+  float* sums;              // [tokens, heads, splits, LATENT], not normalised: of the others
+  float* extremes;          // largest score and total of weights [tokens, heads, splits, 2]
+  const uint16_t* queries;  // bf16 [tokens, heads, WIDTH]
+  const uint16_t* cache;    // bf16 [blocks, block_size, WIDTH] of one layer
+  const int* step;
+  int first;   // token of the queries' first row
+  int splits;  // room for each row's splits
+  int heads;
+  int block_size;
+  int stages;  // of the ring of tiles
+  float scale;
+};
+
+// Where a row in shared memory has the 16 bytes `piece` of each 128: rows one apart have them in
+// different halves, and no two of eight rows at one place.
+DEVICE int swizzle(int piece, int row) { return piece ^ ((row & 1) << 2 | (row >> 1 & 3)); }
+
+// Where the scores of a row have an entry's: rows one apart meet in no bank.
+DEVICE int score_place(int row, int entry) { return row * ENTRIES + (entry ^ (row & 3) << 3); }
+
+// The lane's eight inputs of a chunk of 32 columns of a row.
+DEVICE const char* inputs(const char* rows, int row, int chunk) {
+  int piece = chunk % 2 * 4 + thread_index() % 4;
+  return rows + row * ROW_BYTES + chunk / 2 * 128 + swizzle(piece, row) * 16;
+}
+
+// Brings tiles of cache entries into the ring: eight lanes copy an entry.
+template <int HM>
+struct TileCopies {
+  static const int AT_ONCE = HM * 8;
+  static const int ROUNDS = ENTRIES / AT_ONCE;
+  const AttendArgs& args;
+  StepLayout step;
+  int token;
+  int end;
+  int next;             // first entry of the lane's in the next tile
+  int row[ROUNDS];  // of the cache, of the next tile's entries; below 0 for none
+
+  DEVICE TileCopies(const AttendArgs& args, int token, int begin, int end)
+      : args(args), step{args.step}, token(token), end(end), next(begin + thread_index() / 8) {
+    find();
+  }
+
+  // Ahead of the copies, which wait for what this reads.
+  DEVICE void find() {
+    int prefix = step.prefix_length(token);
+#pragma unroll
+    for (int i = 0; i < ROUNDS; i++) {
+      int seen = next + i * AT_ONCE;
+      row[i] = -1;
+      if (seen < end) {
+        int entry = seen < prefix ? seen : step.ancestor(step.ancestor_start(token) + seen - prefix);
+        row[i] = step.block_table(token)[entry / args.block_size] * args.block_size +
+                 entry % args.block_size;
+      }
+    }
+    next += ENTRIES;
+  }
+
+  DEVICE void start(char* tile) {
+    int piece = thread_index() % 8;
+#pragma unroll
+    for (int i = 0; i < ROUNDS; i++) {
+      int entry = thread_index() / 8 + i * AT_ONCE;
+      bool inside = row[i] >= 0;
+      const char* from = (const char*)(args.cache + (int64_t)(inside ? row[i] : 0) * WIDTH) + piece * 16;
+      char* to = tile + entry * ROW_BYTES + swizzle(piece, entry) * 16;
+#pragma unroll
+      for (int c = 0; c < COPIES; c++) {
+        copy_16(to + c * 128, from + c * 128, inside);
+      }
+    }
+    find();
+  }
+};
+
+// Grid (tokens, groups of heads, splits). Dynamic shared memory: queries, scores, the ring.
+template <int HM>
+DEVICE void attend_latents(const AttendArgs& args) {
+  const int ROWS = HM * MMA_ROWS;
+  StepLayout step{args.step};
+  int t = args.first + block_x();
+  int begin = block_z() * SPLIT;
+  if (t >= step.tokens() || begin >= step.visible(t)) {
+    return;
+  }
+  int visible = step.visible(t);
+  int end = smaller(visible, begin + SPLIT);
+  int first_head = block_y() * ROWS;
+  int heads = smaller(ROWS, args.heads - first_head);
+  char* queries = dynamic_shared();
+  float* scores = (float*)(queries + ROWS * ROW_BYTES);
+  char* ring = (char*)(scores + 2 * ROWS * ENTRIES);
+  int lane = thread_index() % WARP;
+  int warp = thread_index() / WARP;
+  int m = warp % HM * MMA_ROWS + lane / 4;  // the lane's rows are m and m + 8
+  int n = warp / HM;
+  int quad = lane % 4;
+
+  const char* from = (const char*)(args.queries + ((int64_t)block_x() * args.heads + first_head) * WIDTH);
+  for (int i = thread_index(); i < ROWS * COPIES * 8; i += HM * 2 * WARP) {
+    int row = i / (COPIES * 8);
+    int piece = i % (COPIES * 8);
+    copy_16(queries + row * ROW_BYTES + piece / 8 * 128 + swizzle(piece % 8, row) * 16,
+            from + (row < heads ? row : 0) * ROW_BYTES + piece * 16, row < heads);
+  }
+  int tiles = ceil_div(end - begin, ENTRIES);
+  TileCopies<HM> copies(args, t, begin, end);
+  for (int s = 0; s < args.stages - 1; s++) {
+    if (s < tiles) {
+      copies.start(ring + s * TILE_BYTES);
+    }
+    end_copies();
+  }
+
+  float sums[32][4];
+#pragma unroll
+  for (int j = 0; j < 32; j++) {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      sums[j][e] = 0.0f;
+    }
+  }
+  float largest[2] = {-infinity(), -infinity()};
+  float total[2] = {0.0f, 0.0f};
+  int slot = 0;
+  int free_slot = args.stages - 1;
+  for (int index = 0; index < tiles; index++) {
+    if (args.stages == 2) {
+      await_copies<0>();
+    } else {
+      await_copies<1>();
+    }
+    sync_block();
+    if (index + args.stages - 1 < tiles) {
+      copies.start(ring + free_slot * TILE_BYTES);
+    }
+    end_copies();
+    free_slot = slot;
+    const char* tile = ring + slot * TILE_BYTES;
+
+    float part[4][4] = {};
+#pragma unroll 1
+    for (int c = 0; c < COPIES; c++) {
+      int chunk = n * COPIES + c;
+      uint32_t a[2][4];
+      load_steps<Bf16Form>(a, inputs(queries, m, chunk), inputs(queries, m + 8, chunk));
+      Words4 b[4];
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        b[j] = *(const Words4*)inputs(tile, j * 8 + lane / 4, chunk);
+      }
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        multiply(part[j], a[0], b[j].x, b[j].y);
+      }
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        multiply(part[j], a[1], b[j].z, b[j].w);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+#pragma unroll
+      for (int e = 0; e < 4; e++) {
+        scores[n * ROWS * ENTRIES + score_place(m + e / 2 * 8, j * 8 + quad * 2 + e % 2)] = part[j][e];
+      }
+    }
+    sync_block();
+
+    // Either warp of the heads has all their scores, a lane those that its operand of weights holds:
+    // of entries 8 j + 2 quad and the next.
+    float score[4][4];
+    float most[2] = {largest[0], largest[1]};
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+#pragma unroll
+      for (int e = 0; e < 4; e++) {
+        int entry = j * 8 + quad * 2 + e % 2;
+        const float* at = scores + score_place(m + e / 2 * 8, entry);
+        score[j][e] = index * ENTRIES + entry < end - begin
+                          ? product(sum(at[0], at[ROWS * ENTRIES]), args.scale)
+                          : -infinity();
+        most[e / 2] = fmaxf(most[e / 2], score[j][e]);
+      }
+    }
+    float shrink[2];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      most[h] = fmaxf(most[h], shuffle_xor(most[h], 1));
+      most[h] = fmaxf(most[h], shuffle_xor(most[h], 2));
+      shrink[h] = largest[h] == most[h] ? 1.0f : exponential(largest[h] - most[h]);
+      largest[h] = most[h];
+    }
+    uint32_t weights[2][4];
+    float added[2] = {0.0f, 0.0f};
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      float weight[4];
+#pragma unroll
+      for (int e = 0; e < 4; e++) {
+        weight[e] = exponential(score[j][e] - most[e / 2]);
+        added[e / 2] = sum(added[e / 2], weight[e]);
+      }
+      weights[j / 2][j % 2 * 2] = pair_of(weight[0], weight[1]);
+      weights[j / 2][j % 2 * 2 + 1] = pair_of(weight[2], weight[3]);
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      added[h] = sum(added[h], shuffle_xor(added[h], 1));
+      added[h] = sum(added[h], shuffle_xor(added[h], 2));
+      total[h] = fused(total[h], shrink[h], added[h]);
+    }
+    // Times one changes nothing, so whether a warp skips it is all the same.
+    if (warp_max(shrink[0] == 1.0f && shrink[1] == 1.0f ? 0.0f : 1.0f) > 0.0f) {
+#pragma unroll
+      for (int j = 0; j < 32; j++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+          sums[j][e] = product(sums[j][e], shrink[e / 2]);
+        }
+      }
+    }
+    // Of 16 entries and 16 columns: lanes 0 to 7 name entries 0 to 7 at columns 0 to 7, the next
+    // entries 8 to 15, the others those at columns 8 to 15.
+#pragma unroll 1
+    for (int s = 0; s < 2; s++) {
+      int entry = s * 16 + lane % 16;
+      uint32_t own[4];
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        own[i] = s == 0 ? weights[0][i] : weights[1][i];
+      }
+#pragma unroll
+      for (int j = 0; j < 16; j++) {
+        int piece = n * 32 + j * 2 + lane / 16;
+        uint32_t values[4];
+        load_transposed(values, tile + entry * ROW_BYTES + piece / 8 * 128 + swizzle(piece % 8, entry) * 16);
+        multiply(sums[2 * j], own, values[0], values[1]);
+        multiply(sums[2 * j + 1], own, values[2], values[3]);
+      }
+    }
+    slot = slot + 1 == args.stages ? 0 : slot + 1;
+  }
+
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    if (m + 8 * h >= heads) {
+      continue;
+    }
+    int64_t row = (int64_t)block_x() * args.heads + first_head + m + 8 * h;
+    int column = n * 256 + quad * 2;
+    if (visible <= SPLIT) {
+      float inverse = quotient(1.0f, total[h]);
+      uint16_t* out = args.out + row * LATENT + column;
+#pragma unroll
+      for (int j = 0; j < 32; j++) {
+        *(uint32_t*)(out + j * 8) =
+            pair_of(product(sums[j][2 * h], inverse), product(sums[j][2 * h + 1], inverse));
+      }
+    } else {
+      int64_t split = row * args.splits + block_z();
+      float* out = args.sums + split * LATENT + column;
+#pragma unroll
+      for (int j = 0; j < 32; j++) {
+        out[j * 8] = sums[j][2 * h];
+        out[j * 8 + 1] = sums[j][2 * h + 1];
+      }
+      if (n == 0 && quad == 0) {
+        args.extremes[2 * split] = largest[h];
+        args.extremes[2 * split + 1] = total[h];
+      }
+    }
+  }
+}
+KERNEL(mma_attend_16, AttendArgs, 64) { attend_latents<1>(args); }
+KERNEL(mma_attend_32, AttendArgs, 128) { attend_latents<2>(args); }
+KERNEL(mma_attend_64, AttendArgs, 256) { attend_latents<4>(args); }
+
+// The splits of a token that has several, in order, normalised. Grid (tokens, heads).
+KERNEL(mma_combine_splits, AttendArgs, THREADS) {
+  StepLayout step{args.step};
+  int t = args.first + block_x();
+  if (t >= step.tokens() || step.visible(t) <= SPLIT) {
+    return;
+  }
+  int count = ceil_div(step.visible(t), SPLIT);
+  int64_t row = (int64_t)block_x() * args.heads + block_y();
+  const float* extremes = args.extremes + 2 * row * args.splits;
+  float largest = -infinity();
+  for (int s = 0; s < count; s++) {
+    largest = fmaxf(largest, extremes[2 * s]);
+  }
+  float total = 0.0f;
+  for (int s = 0; s < count; s++) {
+    total = fused(extremes[2 * s + 1], exponential(extremes[2 * s] - largest), total);
+  }
+  for (int c = thread_index(); c < LATENT; c += THREADS) {
+    float value = 0.0f;
+    for (int s = 0; s < count; s++) {
+      float weight = exponential(extremes[2 * s] - largest);
+      value = fused(args.sums[(row * args.splits + s) * LATENT + c], weight, value);
+    }
+    args.out[row * LATENT + c] = to_bf16(quotient(value, total));
+  }
+}

@@ -15,6 +15,7 @@ import static org.apache.spark.sql.functions.to_json;
 
 import dev.moontide.api.MoontideException;
 import java.util.Arrays;
+import java.util.List;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -27,6 +28,9 @@ import org.apache.spark.sql.types.StructType;
 
 /** Writes a job's output. */
 final class DatasetWriter {
+  /** Spark would say so of each write, before the summary is there; {@link WorkFolder} does. */
+  private static final String MARKS_SUCCESS = "mapreduce.fileoutputcommitter.marksuccessfuljobs";
+
   private final SparkSession spark;
   private final StoredFiles files;
 
@@ -36,8 +40,8 @@ final class DatasetWriter {
   }
 
   /** Fails where writing would replace what must stay. */
-  void check(OutputTarget output, InputOptions input) {
-    for (String path : input.paths()) {
+  void check(OutputTarget output, List<String> inputs) {
+    for (String path : inputs) {
       if (files.contains(output.path(), path) || files.contains(path, output.path())) {
         throw MoontideException.configuration(
             "--output %s and --input %s lie in one another: write to another folder",
@@ -62,6 +66,7 @@ final class DatasetWriter {
         .format(output.format().source())
         .options(output.format().writeOptions())
         .options(output.options())
+        .option(MARKS_SUCCESS, false)
         .save(path);
   }
 

@@ -42,7 +42,8 @@ final class Failures {
         && known.category() == MoontideException.Category.CONFIGURATION;
   }
 
-  private static List<Throwable> causes(Throwable failure) {
+  /** It and its causes, in this order. */
+  static List<Throwable> causes(Throwable failure) {
     List<Throwable> causes = new ArrayList<>();
     for (Throwable cause = failure;
         cause != null && !causes.contains(cause);

@@ -11,69 +11,75 @@
  */
 package dev.moontide.job;
 
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.concat;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.substring;
-import static org.apache.spark.sql.functions.when;
-
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.moontide.api.MoontideException;
 import dev.moontide.spark.JobMetrics;
-import dev.moontide.spark.JobOptions;
-import dev.moontide.spark.Moontide;
 import dev.moontide.spark.store.ResultStore;
 import java.io.IOException;
-import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
-import org.apache.spark.sql.Column;
+import java.util.function.Function;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Reads a dataset, computes every row once, writes the rows and reports. */
+/**
+ * Computes rows, writes them as one whole and reports. What was finished when a run ends early is
+ * kept for the next.
+ */
 final class Job {
   private static final Logger LOG = LoggerFactory.getLogger(Job.class);
-  private static final int SHOWN_OF_LINE = 120;
 
   private final SparkSession spark;
   private final String command;
-  private final JobOptions options;
   private final Lineage lineage;
 
-  Job(SparkSession spark, String command, JobOptions options, Lineage lineage) {
+  Job(SparkSession spark, String command, Lineage lineage) {
     this.spark = spark;
     this.command = command;
-    this.options = options;
     this.lineage = lineage;
   }
 
   /**
    * Runs the job.
    *
+   * @param computation what is computed, with finished results in the folder that it is given
+   * @param inputs paths that the output must not lie in
    * @param limit how many rows may fail; any number if absent
    * @param progress where to show it; none is shown if absent
    * @throws MoontideException of category engine if more rows failed than may; what was computed is
    *     kept for the next run
    */
   Summary run(
-      InputOptions input,
+      Function<String, Computation> computation,
+      List<String> inputs,
+      OutputTarget output,
+      Optional<ErrorLimit> limit,
+      Phases phases,
+      Optional<Console> progress) {
+    new DatasetWriter(spark).check(output, inputs);
+    WorkFolder work = new WorkFolder(new StoredFiles(spark), output);
+    try {
+      return run(computation, work, output, limit, phases, progress);
+    } catch (Exception failed) { // SparkException is checked, but Scala does not declare it
+      FullDisk.check(failed, work.staged());
+      throw failed;
+    }
+  }
+
+  private Summary run(
+      Function<String, Computation> computation,
+      WorkFolder work,
       OutputTarget output,
       Optional<ErrorLimit> limit,
       Phases phases,
       Optional<Console> progress) {
     DatasetWriter writer = new DatasetWriter(spark);
-    StoredFiles files = new StoredFiles(spark);
-    writer.check(output, input);
-    WorkFolder work = new WorkFolder(files, output);
-    Moontide moontide = Moontide.with(options).keepingResults(work.results());
-    JobMetrics metrics = moontide.metrics(spark);
-    Tally tally = new Tally(options);
-    Dataset<Row> rows =
-        phases.time("read", () -> new DatasetReader(spark).read(input, output.preserveOrder()));
-    Dataset<Row> answers = tally.over(withMalformed(moontide.transform(rows)));
+    Computation computed = computation.apply(work.results());
+    JobMetrics metrics = computed.metrics();
+    Dataset<Row> rows = phases.time("read", computed::rows);
     ObjectNode made = lineage.toJson(spark.version());
     Optional<String> resumed = work.open(made);
     progress.ifPresent(
@@ -82,9 +88,10 @@ final class Job {
     phases.time(
         Summary.COMPUTE,
         () -> {
-          Optional<Progress> shown = progress.map(console -> show(console, metrics, input));
+          Optional<Progress> shown =
+              progress.map(console -> Progress.start(command, computed, console.err()));
           try {
-            watched(limit, metrics, () -> write(writer, answers, output, work));
+            watched(limit, metrics, () -> write(writer, rows, output, work));
           } finally {
             shown.ifPresent(Progress::close);
           }
@@ -98,9 +105,8 @@ final class Job {
     phases.time("compact", () -> compact(work));
     Summary summary =
         new Summary(
-            command, output.path(), tally.counts(), metrics.finished(), phases.seconds(), made);
-    files.write(work.staged() + "/_moontide", "summary.json", summary.json());
-    work.commit();
+            command, output.path(), computed.counts(), metrics.finished(), phases.seconds(), made);
+    work.commit(summary.json());
     return summary;
   }
 
@@ -127,28 +133,5 @@ final class Job {
     } catch (IOException failed) {
       LOG.warn("the finished results in {} cannot be merged", work.results(), failed);
     }
-  }
-
-  private Progress show(Console console, JobMetrics metrics, InputOptions input) {
-    return Progress.start(
-        command, metrics, new RowCount(spark).of(input), console.err(), System.getenv());
-  }
-
-  /** Says of a malformed line that it is one, where the transform saw a row of nulls. */
-  private Dataset<Row> withMalformed(Dataset<Row> answers) {
-    if (!Arrays.asList(answers.columns()).contains(DatasetReader.MALFORMED)) {
-      return answers;
-    }
-    Column line = col(DatasetReader.MALFORMED);
-    String error = options.output().prefix() + "error";
-    String finishReason = options.output().prefix() + "finish_reason";
-    Column reason =
-        concat(
-            lit("the input line is malformed: \""), substring(line, 1, SHOWN_OF_LINE), lit("\""));
-    return answers
-        .withColumn(error, when(line.isNotNull(), reason).otherwise(answers.col(error)))
-        .withColumn(
-            finishReason, when(line.isNotNull(), lit("error")).otherwise(answers.col(finishReason)))
-        .drop(DatasetReader.MALFORMED);
   }
 }

@@ -112,9 +112,18 @@ final class JobCommand implements Command {
     Optional<ErrorLimit> limit = values.one("max-errors").map(ErrorLimit::parse);
     Phases phases = new Phases();
     try (Session session = phases.time("start", () -> Session.of(name))) {
-      Job job = new Job(session.spark(), name, parsed, new Lineage(parsed, given, input));
+      Job job = new Job(session.spark(), name, Lineage.of(parsed.model(), given, input));
       Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
-      Summary summary = job.run(input, output, limit, phases, progress);
+      Summary summary =
+          job.run(
+              results ->
+                  new TransformComputation(
+                      session.spark(), parsed, input, output.preserveOrder(), results),
+              input.paths(),
+              output,
+              limit,
+              phases,
+              progress);
       console.out().print(summary.text());
       console.out().flush();
     }

@@ -13,47 +13,54 @@ package dev.moontide.job;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.moontide.checkpoint.CheckpointFingerprint;
-import dev.moontide.spark.JobOptions;
+import dev.moontide.spark.ModelHashes;
+import dev.moontide.spark.ModelOptions;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What an output was made of.
  *
- * @param parsed the job
- * @param given its options, as given
+ * @param model the checkpoint
+ * @param given the job's options, as given
  * @param input what it read
+ * @param where the condition its rows satisfied
+ * @param limit how many rows it took at most
  */
-record Lineage(JobOptions parsed, Map<String, String> given, InputOptions input) {
+record Lineage(
+    ModelOptions model,
+    Map<String, String> given,
+    List<String> input,
+    Optional<String> where,
+    Optional<Integer> limit) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  private static final List<String> TOKENIZER = List.of("tiktoken.model", "tokenizer_config.json");
-  private static final List<String> TEMPLATE =
-      List.of("chat_template.jinja", "tokenizer_config.json");
+  static Lineage of(ModelOptions model, Map<String, String> given, InputOptions input) {
+    return new Lineage(model, given, input.paths(), input.where(), input.limit());
+  }
 
   /** The lineage, of a session of {@code sparkVersion}. */
   ObjectNode toJson(String sparkVersion) {
     ObjectNode lineage = JSON.createObjectNode();
-    ObjectNode model = lineage.putObject("model");
-    model.put("location", parsed.model().location());
-    Path folder = Path.of(parsed.model().location());
-    if (Files.isDirectory(folder)) {
-      model.put("fingerprint", CheckpointFingerprint.of(folder));
-      model.put("tokenizer", CheckpointFingerprint.of(folder, TOKENIZER));
-      model.put("template", CheckpointFingerprint.of(folder, TEMPLATE));
-    }
+    ObjectNode checkpoint = lineage.putObject("model");
+    checkpoint.put("location", model.location());
+    ModelHashes.of(model)
+        .ifPresent(
+            hashes -> {
+              checkpoint.put("fingerprint", hashes.fingerprint());
+              checkpoint.put("tokenizer", hashes.tokenizer());
+              checkpoint.put("template", hashes.template());
+            });
     lineage.set("options", JSON.valueToTree(given));
     lineage.put("options_hash", hash(lineage.get("options").toString()));
-    lineage.set("input", JSON.valueToTree(input.paths()));
-    input.where().ifPresent(where -> lineage.put("where", where));
-    input.limit().ifPresent(limit -> lineage.put("limit", limit));
+    lineage.set("input", JSON.valueToTree(input));
+    where.ifPresent(condition -> lineage.put("where", condition));
+    limit.ifPresent(rows -> lineage.put("limit", rows));
     ObjectNode versions = lineage.putObject("versions");
     versions.put("moontide", Version.current());
     versions.put("spark", sparkVersion);

@@ -15,7 +15,6 @@ import dev.moontide.spark.JobMetrics;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Executors;
@@ -67,20 +66,16 @@ final class Progress implements AutoCloseable {
             this::tick, every.toMillis(), every.toMillis(), TimeUnit.MILLISECONDS);
   }
 
-  /**
-   * Shows progress until it is closed.
-   *
-   * @param total rows, if known
-   */
-  static Progress start(
-      String command,
-      JobMetrics metrics,
-      OptionalLong total,
-      PrintWriter err,
-      Map<String, String> environment) {
-    return Optional.ofNullable(environment.get(COLUMNS))
-        .map(columns -> new Progress(metrics, new Bar(command, total, err, columns), BAR_EVERY))
-        .orElseGet(() -> new Progress(metrics, new Lines(command, total, err), LINE_EVERY));
+  /** Shows progress until it is closed. */
+  static Progress start(String command, Computation computation, PrintWriter err) {
+    JobMetrics metrics = computation.metrics();
+    OptionalLong total = computation.total();
+    String unit = computation.unit();
+    return Optional.ofNullable(System.getenv(COLUMNS))
+        .map(
+            columns ->
+                new Progress(metrics, new Bar(command, unit, total, err, columns), BAR_EVERY))
+        .orElseGet(() -> new Progress(metrics, new Lines(command, unit, total, err), LINE_EVERY));
   }
 
   private void tick() {
@@ -97,16 +92,18 @@ final class Progress implements AutoCloseable {
   private static final class Bar implements View {
     private final ProgressBar bar;
     private final PrintWriter err;
+    private final String unit;
     private final int columns;
 
-    Bar(String command, OptionalLong total, PrintWriter err, String columns) {
+    Bar(String command, String unit, OptionalLong total, PrintWriter err, String columns) {
       this.err = err;
+      this.unit = unit;
       this.columns = columns.matches("[1-9][0-9]{0,3}") ? Integer.parseInt(columns) : 80;
       this.bar =
           new ProgressBarBuilder()
               .setTaskName(command)
               .setInitialMax(total.orElse(-1))
-              .setUnit(" rows", 1)
+              .setUnit(" " + unit, 1)
               .setUpdateIntervalMillis((int) BAR_EVERY.toMillis())
               .continuousUpdate()
               .setConsumer(new DelegatingProgressBarConsumer(this::draw, this.columns - 1))
@@ -121,7 +118,7 @@ final class Progress implements AutoCloseable {
     @Override
     public void show(JobMetrics.Snapshot counts, double seconds) {
       bar.stepTo(counts.rows());
-      bar.setExtraMessage(rates(counts, seconds));
+      bar.setExtraMessage(rates(counts, unit, seconds));
     }
 
     @Override
@@ -135,11 +132,13 @@ final class Progress implements AutoCloseable {
   /** Lines for a log. */
   private static final class Lines implements View {
     private final String command;
+    private final String unit;
     private final OptionalLong total;
     private final PrintWriter err;
 
-    Lines(String command, OptionalLong total, PrintWriter err) {
+    Lines(String command, String unit, OptionalLong total, PrintWriter err) {
       this.command = command;
+      this.unit = unit;
       this.total = total;
       this.err = err;
     }
@@ -148,7 +147,7 @@ final class Progress implements AutoCloseable {
     public void show(JobMetrics.Snapshot counts, double seconds) {
       StringBuilder line = new StringBuilder(format("moontide %s: %,d", command, counts.rows()));
       total.ifPresent(rows -> line.append(format(" of %,d", rows)));
-      line.append(" rows, ").append(rates(counts, seconds));
+      line.append(" ").append(unit).append(", ").append(rates(counts, unit, seconds));
       if (total.isPresent() && counts.rows() > 0) {
         double left = seconds * (total.getAsLong() - counts.rows()) / counts.rows();
         line.append(format(", %,.0f s left", Math.max(0, left)));
@@ -160,13 +159,15 @@ final class Progress implements AutoCloseable {
     public void close() {}
   }
 
-  private static String rates(JobMetrics.Snapshot counts, double seconds) {
+  private static String rates(JobMetrics.Snapshot counts, String unit, double seconds) {
     String rates =
         format(
-            "%,.0f rows/s, %,.0f tokens/s",
-            counts.rows() / seconds, (counts.promptTokens() + counts.completionTokens()) / seconds);
+            "%,.0f %s/s, %,.0f tokens/s",
+            counts.rows() / seconds,
+            unit,
+            (counts.promptTokens() + counts.completionTokens()) / seconds);
     if (counts.reused() > 0) {
-      rates += format(", %,d rows reused", counts.reused());
+      rates += format(", %,d %s reused", counts.reused(), unit);
     }
     return counts.errors() == 0 ? rates : rates + format(", %,d errors", counts.errors());
   }

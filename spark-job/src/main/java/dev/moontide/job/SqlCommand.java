@@ -12,9 +12,15 @@
 package dev.moontide.job;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.spark.CallMetrics;
+import dev.moontide.spark.JobMetrics;
+import dev.moontide.spark.ModelOptions;
+import dev.moontide.spark.SessionStore;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -42,7 +48,7 @@ final class SqlCommand implements Command {
       OptionGroup.PROMPT.only("system", "chat", "raw", "on-long-prompt");
 
   private static final OptionGroup OUTPUT =
-      OptionGroup.OUTPUT.only("output", "output-format", "output-option", "overwrite");
+      OptionGroup.OUTPUT.only("output", "output-format", "output-option", "overwrite", "no-resume");
 
   @Override
   public String name() {
@@ -75,7 +81,8 @@ final class SqlCommand implements Command {
   @Override
   public List<String> notes() {
     return List.of(
-        "Without --output the rows are printed, one JSON object a line.",
+        "Without --output the rows are printed, one JSON object a line. With it answers are kept",
+        "beside it while they are computed, so that a rerun goes on where the last one ended.",
         "",
         "Functions:",
         "  ai_gen(prompt[, options])               the response",
@@ -104,21 +111,61 @@ final class SqlCommand implements Command {
         values.has("output") ? Optional.of(OutputTarget.of(values)) : Optional.empty();
     values.required("model", "path/to/checkpoint");
     Map<String, String> options = JobCommand.jobOptions(options(), values);
-    try (Session session = Session.withFunctions(name(), options)) {
+    Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
+    Phases phases = new Phases();
+    try (Session session = phases.time("start", () -> Session.withFunctions(name(), options))) {
       SparkSession spark = session.spark();
-      DatasetWriter writer = new DatasetWriter(spark);
-      output.ifPresent(target -> writer.check(target, inputs(List.copyOf(views.values()), values)));
-      views.forEach((name, path) -> view(spark, name, path, values));
-      Dataset<Row> rows = run(spark, statement);
+      JobMetrics metrics = CallMetrics.of(spark);
+      Supplier<Dataset<Row>> rows =
+          () -> {
+            views.forEach((name, path) -> view(spark, name, path, values));
+            return run(spark, statement);
+          };
       if (output.isPresent()) {
-        writer.write(rows, output.get(), output.get().path());
-      } else if (rows.columns().length > 0) {
-        spark.conf().set("spark.sql.jsonGenerator.ignoreNullFields", "false");
-        rows.toJSON().collectAsList().forEach(console.out()::println);
-        console.out().flush();
+        Job job = new Job(spark, name(), lineage(statement, views, options));
+        Summary summary =
+            job.run(
+                results -> {
+                  SessionStore.use(spark, results);
+                  return new StatementComputation(rows, metrics);
+                },
+                List.copyOf(views.values()),
+                output.get(),
+                Optional.empty(),
+                phases,
+                progress);
+        console.out().print(summary.text());
+      } else {
+        Computation computation = new StatementComputation(rows, metrics);
+        Optional<Progress> shown =
+            progress.map(given -> Progress.start(name(), computation, given.err()));
+        try {
+          print(rows.get(), console);
+        } finally {
+          shown.ifPresent(Progress::close);
+        }
       }
+      console.out().flush();
     }
     return 0;
+  }
+
+  private static void print(Dataset<Row> rows, Console console) {
+    if (rows.columns().length > 0) {
+      rows.sparkSession().conf().set("spark.sql.jsonGenerator.ignoreNullFields", "false");
+      rows.toJSON().collectAsList().forEach(console.out()::println);
+    }
+  }
+
+  private static Lineage lineage(
+      String statement, Map<String, String> views, Map<String, String> options) {
+    Map<String, String> given = new LinkedHashMap<>();
+    given.put("statement", statement);
+    given.putAll(options);
+    List<String> inputs =
+        views.entrySet().stream().map(view -> view.getKey() + "=" + view.getValue()).toList();
+    return new Lineage(
+        ModelOptions.fromMap(options), given, inputs, Optional.empty(), Optional.empty());
   }
 
   private static InputOptions inputs(List<String> paths, Values values) {

@@ -47,8 +47,9 @@ record Summary(
     ObjectNode json = JSON.createObjectNode();
     json.put("command", command);
     json.put("rows", counts.rows());
+    counts.prompts().ifPresent(prompts -> json.put("prompts", prompts));
     json.put("errors", counts.errors());
-    json.put("computed", counts.rows() - reused());
+    json.put("computed", counts.asked() - reused());
     json.put("reused", reused());
     json.put("prompt_tokens", counts.promptTokens());
     json.put("cached_tokens", counts.cachedTokens());
@@ -85,12 +86,15 @@ record Summary(
   /** For people. */
   String text() {
     StringBuilder text = new StringBuilder();
+    if (counts.prompts().isPresent()) {
+      line(text, "rows", "%,d", counts.rows());
+    }
     line(
         text,
-        "rows",
+        counts.prompts().isPresent() ? "prompts" : "rows",
         reused() == 0 ? "%,d" : "%,d (%,d computed, %,d finished before or equal to another)",
-        counts.rows(),
-        counts.rows() - reused(),
+        counts.asked(),
+        counts.asked() - reused(),
         reused());
     line(text, "errors", "%,d", counts.errors());
     list(text, counts.reasons());
@@ -140,7 +144,7 @@ record Summary(
 
   /** A stage that Spark repeats counts its rows again. */
   private long reused() {
-    return Math.min(metrics.reused(), counts.rows());
+    return Math.min(metrics.reused(), counts.asked());
   }
 
   private double tokensPerSecond() {

@@ -48,9 +48,15 @@ final class Tally {
     this.options = options;
   }
 
-  /** The counts of a finished write. */
+  /**
+   * The counts of a finished write.
+   *
+   * @param rows written
+   * @param prompts asked, where that is not one a row
+   */
   record Counts(
       long rows,
+      Optional<Long> prompts,
       long errors,
       long promptTokens,
       long cachedTokens,
@@ -58,7 +64,12 @@ final class Tally {
       Map<String, Long> reasons,
       Optional<Map<String, Long>> labels,
       Optional<Accuracy> accuracy,
-      Optional<Perplexity> perplexity) {}
+      Optional<Perplexity> perplexity) {
+    /** Answers that were computed or reused. */
+    long asked() {
+      return prompts.orElse(rows);
+    }
+  }
 
   /**
    * How many labels were right.
@@ -133,9 +144,10 @@ final class Tally {
 
   /** The counts, once the dataset was written. */
   Counts counts() {
-    Map<String, Object> observed = observed();
+    Map<String, Object> observed = observed(observation);
     return new Counts(
         number(observed, "rows"),
+        Optional.empty(),
         number(observed, "errors"),
         number(observed, "prompt_tokens"),
         number(observed, "cached_tokens"),
@@ -156,7 +168,8 @@ final class Tally {
         : Optional.empty();
   }
 
-  private Map<String, Object> observed() {
+  /** What was observed of a finished write. */
+  static Map<String, Object> observed(Observation observation) {
     try {
       return observation.getAsJava();
     } catch (InterruptedException interrupted) {
@@ -166,7 +179,7 @@ final class Tally {
   }
 
   /** A sum over no rows is null. */
-  private static long number(Map<String, Object> observed, String name) {
+  static long number(Map<String, Object> observed, String name) {
     return observed.get(name) instanceof Long value ? value : 0;
   }
 }

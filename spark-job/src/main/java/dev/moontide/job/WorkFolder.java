@@ -33,11 +33,15 @@ import java.util.Set;
  * </ul>
  *
  * On an object store, where a folder cannot be renamed in one step, Spark's committer writes to the
- * output's own place, and {@code writing} is there until it is whole.
+ * output's own place. Whatever the file system, {@code _SUCCESS} is the last file of an output, and
+ * {@code writing} is here from before its first file is in its place until after that: what is
+ * there with this file and without that one is no output.
  */
 final class WorkFolder {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final int SHOWN = 60;
+  private static final String WRITING = "writing";
+  private static final String SUCCESS = "_SUCCESS";
 
   private final StoredFiles files;
   private final OutputTarget output;
@@ -68,11 +72,13 @@ final class WorkFolder {
 
   /** Whether what is at the output's place is no output, but what a run left that was killed. */
   boolean isHalfWritten() {
-    return !renames && files.exists(writing()) && !files.exists(output.path() + "/_SUCCESS");
+    return files.exists(folder + "/" + WRITING) && !files.exists(output.path() + "/" + SUCCESS);
   }
 
-  private String writing() {
-    return folder + "/writing";
+  /** From here on what is at the output's place is not whole. */
+  private void startWriting() {
+    files.write(folder, WRITING, "");
+    files.delete(output.path() + "/" + SUCCESS);
   }
 
   /**
@@ -83,14 +89,14 @@ final class WorkFolder {
    * @return what to tell of the results that are there, if any are
    */
   Optional<String> open(JsonNode lineage) {
+    if (isHalfWritten()) {
+      files.delete(output.path());
+    }
     files.delete(unordered());
     if (renames) {
       files.delete(staged());
     } else {
-      if (isHalfWritten()) {
-        files.delete(output.path());
-      }
-      files.write(folder, "writing", "");
+      startWriting();
     }
     if (!output.resume()) {
       files.delete(results());
@@ -140,26 +146,29 @@ final class WorkFolder {
     return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "…";
   }
 
-  /** Puts the whole output, which is at {@link #staged}, in its place. */
-  void commit() {
-    if (!renames) {
-      files.delete(writing());
-    } else {
-      String replaced = folder + "/replaced";
+  /** Puts the whole output, which is at {@link #staged}, in its place with its summary. */
+  void commit(String summary) {
+    files.write(staged() + "/_moontide", "summary.json", summary);
+    String replaced = folder + "/replaced";
+    if (renames) {
       files.delete(replaced);
-      if (files.exists(output.path())) {
-        files.rename(output.path(), replaced);
-      }
+      startWriting();
       try {
+        if (files.exists(output.path())) {
+          files.rename(output.path(), replaced);
+        }
         files.rename(staged(), output.path());
       } catch (RuntimeException failed) {
         throw new MoontideException(
             MoontideException.Category.ENGINE,
-            "the output is whole, but lies in %s: %s".formatted(staged(), Failures.message(failed)),
+            "all rows are computed, but their folder %s cannot be moved to %s: %s; run the job again, which goes on from its finished results"
+                .formatted(staged(), output.path(), Failures.message(failed)),
             failed);
       }
-      files.delete(replaced);
     }
+    files.write(output.path(), SUCCESS, "");
+    files.delete(folder + "/" + WRITING);
+    files.delete(replaced);
     files.delete(unordered());
   }
 }

@@ -89,7 +89,7 @@ class DatasetWriterTest extends LocalSession {
   @Test
   void whatIsThereStaysUnlessItMayBeReplaced() throws Exception {
     DatasetWriter writer = new DatasetWriter(session());
-    InputOptions input = input(folder.resolve("in.jsonl"));
+    List<String> input = List.of(folder.resolve("in.jsonl").toString());
     Path output = folder.resolve("out");
     assertDoesNotThrow(() -> writer.check(target(output), input));
     Files.createDirectory(output);
@@ -107,11 +107,11 @@ class DatasetWriterTest extends LocalSession {
       MoontideException error =
           assertThrows(
               MoontideException.class,
-              () -> writer.check(target(output, "overwrite"), input(data)));
+              () -> writer.check(target(output, "overwrite"), List.of(data.toString())));
       assertTrue(String.valueOf(error.getMessage()).contains("lie in one another"));
     }
     assertDoesNotThrow(
-        () -> writer.check(target(folder.resolve("data2"), "overwrite"), input(data)));
+        () -> writer.check(target(folder.resolve("data2"), "overwrite"), List.of(data.toString())));
   }
 
   private void write(String name) {
@@ -133,10 +133,6 @@ class DatasetWriterTest extends LocalSession {
     values.put("output", List.of(path.toString()));
     Stream.of(flags).forEach(flag -> values.put(flag, List.of()));
     return OutputTarget.of(new Values(values));
-  }
-
-  private static InputOptions input(Path path) {
-    return InputOptions.of(new Values(Map.of("input", List.of(path.toString()))));
   }
 
   private String content(String name, String extension) throws IOException {

@@ -12,13 +12,16 @@
 package dev.moontide.job;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.moontide.tokenizer.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
 import org.junit.jupiter.api.Test;
 
@@ -112,6 +115,60 @@ class SqlEndToEndTest extends EndToEnd {
         scored.get(0).<Integer>getAs("prompt_tokens"),
         scored.get(0).getList(scored.get(0).fieldIndex("token_logprobs")).size()
             + promptTokens(scored.get(0)));
+  }
+
+  @Test
+  void anOutputIsWholeReportedAndNotComputedTwice() throws Exception {
+    String view = "t=" + write("rows.jsonl", ROWS);
+    String[] command = {
+      "SELECT id, ai_gen(text) AS a, ai_gen(next) AS b FROM t ORDER BY id",
+      "--view",
+      view,
+      "--max-tokens",
+      "2",
+      "--output",
+      path("out")
+    };
+    CommandLineRun run = done("sql", command);
+    assertTrue(run.out().contains("prompts     5"), run.out());
+    JsonNode summary = summary("out");
+    assertEquals("sql", summary.get("command").asText());
+    assertEquals(3, summary.get("rows").asInt());
+    assertEquals(5, summary.get("prompts").asInt());
+    assertEquals(0, summary.get("errors").asInt());
+    assertEquals(5, summary.get("computed").asInt());
+    assertEquals(command[0], summary.at("/lineage/options/statement").asText());
+    assertEquals(view, summary.at("/lineage/input/0").asText());
+    assertTrue(summary.at("/lineage/model/fingerprint").asText().startsWith("sha256:"));
+    List<Row> rows = output("out").orderBy("id").collectAsList();
+
+    refused("exists: add --overwrite", command);
+    done("sql", with(command, "--overwrite"));
+    assertEquals(0, summary("out").get("computed").asInt());
+    assertEquals(5, summary("out").get("reused").asInt());
+    assertEquals(rows, output("out").orderBy("id").collectAsList());
+    done("sql", with(command, "--overwrite", "--no-resume"));
+    assertEquals(5, summary("out").get("computed").asInt());
+  }
+
+  @Test
+  void aStatementThatFailsLeavesNoOutputButItsAnswers() throws Exception {
+    String view = "t=" + write("rows.jsonl", ROWS);
+    String answers = "SELECT id, ai_gen(text) AS a FROM t";
+    String failing = "SELECT id, if(id = 3, raise_error(coalesce(a, 'no text')), a) FROM (%s)";
+    CommandLineRun run =
+        run("sql", failing.formatted(answers), "--view", view, "--output", path("out"));
+    assertEquals(1, run.status(), run.err());
+    assertTrue(run.err().contains("no text"), run.err());
+    assertFalse(Files.exists(folder.resolve("out")));
+    done("sql", answers, "--view", view, "--output", path("out"));
+    assertEquals(2, summary("out").get("reused").asInt());
+    assertEquals(3, output("out").count());
+    refused("has no rows to write", "CREATE TEMP VIEW w AS SELECT 1", "--output", path("none"));
+  }
+
+  private static String[] with(String[] options, String... more) {
+    return Stream.concat(Stream.of(options), Stream.of(more)).toArray(String[]::new);
   }
 
   /** Tokens of the text before its continuation. */

@@ -42,4 +42,17 @@ class ArchitectureTest {
             "dev.moontide.scheduler..", "dev.moontide.sampling..", "dev.moontide.tensor..")
         .check(CLASSES);
   }
+
+  @Test
+  void catalystIsReachedThroughTheExtensionsAlone() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.moontide.spark.sql..")
+        .and()
+        .doNotBelongToAnyOf(MoontideExtensions.class)
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("dev.moontide.spark.sql..")
+        .check(CLASSES);
+  }
 }

@@ -146,6 +146,15 @@ class ModelCacheTest {
   }
 
   @Test
+  void aListingNamesWhatTheFolderHoldsAndReadsNothing() throws Exception {
+    String listing = models().listing(uri());
+    assertEquals(listing, models().listing(uri()));
+    Files.write(remote.resolve("model-2.safetensors"), Arrays.copyOf(weights, 70_001));
+    assertNotEquals(listing, models().listing(uri()));
+    assertEquals(0, RemoteFiles.OPENED.get());
+  }
+
+  @Test
   void aCheckpointIsCopiedOnceForAllWhoAsk() throws Exception {
     List<CompletableFuture<Path>> asked = new ArrayList<>();
     for (int i = 0; i < 4; i++) {

@@ -25,6 +25,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.ExecutorPlugin;
@@ -32,6 +34,7 @@ import org.apache.spark.api.plugin.PluginContext;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -49,8 +52,10 @@ class MoontidePluginTest {
     final MetricRegistry registry = new MetricRegistry();
     final SparkConf conf = new SparkConf(false);
     final List<Object> sent = new ArrayList<>();
+    final String[] gpus;
 
-    Context(Map<String, String> options) {
+    Context(Map<String, String> options, String... gpus) {
+      this.gpus = gpus;
       options.forEach((name, value) -> conf.set("spark.moontide." + name, value));
     }
 
@@ -76,7 +81,7 @@ class MoontidePluginTest {
 
     @Override
     public Map<String, ResourceInformation> resources() {
-      return Map.of();
+      return gpus.length == 0 ? Map.of() : Map.of("gpu", new ResourceInformation("gpu", gpus));
     }
 
     @Override
@@ -138,6 +143,50 @@ class MoontidePluginTest {
     driver.receive(new EngineTotals.OfExecutor("8", report.totals()));
     assertEquals(2.0 * report.totals().engines(), onDriver.gauge("cluster.engines"));
     assertEquals(1, report.totals().engines());
+  }
+
+  private static @Nullable String failure(ModelOptions model, int gpu) {
+    try {
+      LoadFailures.throwIfFailed(model, gpu);
+      return null;
+    } catch (MoontideException failed) {
+      return failed.getMessage();
+    }
+  }
+
+  @Test
+  void anEngineIsLoadedForEachGpuOfTheExecutor() throws Exception {
+    for (String backend : List.of("cuda", "cpu")) {
+      Queue<Integer> loaded = new ConcurrentLinkedQueue<>();
+      EngineExecutor executor =
+          new EngineExecutor(
+              options -> {
+                loaded.add(options.gpu());
+                if (options.gpu() == 5) {
+                  throw MoontideException.engine("no such device");
+                }
+              });
+      executor.init(
+          new Context(Map.of("model", MODEL, "backend", backend), "3", "0", "5"), Map.of());
+      List<Integer> expected = backend.equals("cuda") ? List.of(3, 0, 5) : List.of(0);
+      while (loaded.size() < expected.size()) {
+        Thread.sleep(20);
+      }
+      assertEquals(expected, List.copyOf(loaded));
+      ModelOptions model = ModelOptions.fromMap(Map.of("model", MODEL, "backend", backend));
+      if (backend.equals("cuda")) {
+        // The failure is that of tasks that are given this GPU.
+        while (failure(model, 5) == null) {
+          Thread.sleep(20);
+        }
+        assertNull(failure(model, 0));
+        assertEquals(
+            5,
+            EngineSource.gpu(
+                model, Map.of("gpu", new ResourceInformation("gpu", new String[] {"5"}))));
+      }
+      executor.shutdown();
+    }
   }
 
   @Test

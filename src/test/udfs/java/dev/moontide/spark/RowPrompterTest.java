@@ -107,6 +107,24 @@ class RowPrompterTest {
   }
 
   @Test
+  void aContinuationIsScoredFromItsFirstToken() {
+    String[] score = {"task", "score", "text-column", "text", "continuation-column", "title"};
+    GenerationRequest request = request(row("hi"), score);
+    assertEquals("hiT", show(request.prompt()));
+    assertEquals(new Objective.Score(2), request.objective());
+    // Of what is too long the prompt is cut, and never the continuation.
+    String[] cut = Arrays.copyOf(score, score.length + 2);
+    cut[score.length] = "on-long-prompt";
+    cut[score.length + 1] = "truncate-left";
+    request = request(row("a".repeat(MAX_MODEL_LENGTH) + "b"), cut);
+    assertEquals("a".repeat(MAX_MODEL_LENGTH - 2) + "bT", show(request.prompt()));
+    assertEquals(new Objective.Score(MAX_MODEL_LENGTH - 1), request.objective());
+    assertTrue(error(row(""), score).contains("nothing precedes the first token of column title"));
+    Row without = RowFactory.create(7L, "hi", null, List.of(), "[]", List.of());
+    assertEquals("column title is null: a text is needed", error(without, score));
+  }
+
+  @Test
   void textIsScoredAsItStands() {
     GenerationRequest request = request(row("hi"), "text-column", "text", "task", "score");
     assertEquals("hi", show(request.prompt()));

@@ -21,8 +21,10 @@ import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.apache.spark.api.plugin.ExecutorPlugin;
 import org.apache.spark.api.plugin.PluginContext;
+import org.apache.spark.resource.ResourceInformation;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -46,7 +48,19 @@ final class EngineExecutor implements ExecutorPlugin {
   private final ExecutorService loading = Executors.newSingleThreadExecutor(daemons);
   private final ScheduledExecutorService reporting =
       Executors.newSingleThreadScheduledExecutor(daemons);
+  private final Consumer<EngineOptions> engines;
   private @Nullable PluginContext context;
+
+  EngineExecutor() {
+    this(Engine::shared);
+  }
+
+  /**
+   * @param engines loads one
+   */
+  EngineExecutor(Consumer<EngineOptions> engines) {
+    this.engines = engines;
+  }
 
   @Override
   public void init(PluginContext plugin, Map<String, String> extra) {
@@ -59,26 +73,28 @@ final class EngineExecutor implements ExecutorPlugin {
     try {
       SessionOptions options = SessionOptions.of(plugin.conf());
       if (options.isPreloaded()) {
-        options
-            .model()
-            .ifPresent(
-                model -> loading.execute(() -> load(model, EngineSource.gpu(plugin.resources()))));
+        options.model().ifPresent(model -> loadOnEach(model, plugin.resources()));
       }
     } catch (RuntimeException e) {
       LOG.error("nothing is loaded ahead: {}", e.getMessage());
     }
   }
 
-  private static void load(ModelOptions model, int gpu) {
+  /** Tasks take the engine of the GPU they are given, which is any of the executor's. */
+  private void loadOnEach(ModelOptions model, Map<String, ResourceInformation> resources) {
+    EngineSource.gpus(model, resources).forEach(gpu -> loading.execute(() -> load(model, gpu)));
+  }
+
+  private void load(ModelOptions model, int gpu) {
     try {
-      LOG.info("loading {} ahead of the first task", model.location());
+      LOG.info("loading {} for GPU {} or the CPU ahead of the first task", model.location(), gpu);
       EngineOptions options = EngineSource.engineOptions(model).withGpu(gpu);
       CheckpointText.of(options.model());
-      Engine.shared(options);
+      engines.accept(options);
     } catch (RuntimeException | Error e) {
       // Logged, and thrown by each task that needs it.
       LOG.error("{} cannot be loaded", model.location(), e);
-      LoadFailures.remember(model, e);
+      LoadFailures.remember(model, gpu, e);
     }
   }
 

@@ -12,12 +12,15 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.EngineOptions;
+import dev.moontide.api.EngineOptions.Backend;
 import dev.moontide.api.MoontideException;
 import dev.moontide.checkpoint.CheckpointFingerprint;
 import dev.moontide.engine.Engine;
 import dev.moontide.spark.store.RequestKeys;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
@@ -56,9 +59,9 @@ final class EngineSource implements Inference.Source {
 
   @Override
   public Inference open(JobOptions options, StructType schema) {
-    LoadFailures.throwIfFailed(options.model());
     TaskContext task = TaskContext.get();
-    int gpu = gpu(task == null ? Map.of() : task.resourcesJMap());
+    int gpu = gpu(options.model(), task == null ? Map.of() : task.resourcesJMap());
+    LoadFailures.throwIfFailed(options.model(), gpu);
     EngineOptions engineOptions = engineOptions(options.model()).withGpu(gpu);
     // The tokenizer first: what is wrong with it shows before the weights are read.
     CheckpointText checkpoint = CheckpointText.of(engineOptions.model());
@@ -92,7 +95,8 @@ final class EngineSource implements Inference.Source {
         : model.engineOptions();
   }
 
-  private static ModelCache cache(ModelOptions model) {
+  /** This host's copies of remote checkpoints. */
+  static ModelCache cache(ModelOptions model) {
     String folder = model.cache();
     SparkEnv environment = SparkEnv.get();
     return new ModelCache(
@@ -105,21 +109,30 @@ final class EngineSource implements Inference.Source {
   }
 
   /**
-   * The GPU among a task's or an executor's resources ({@code spark.task.resource.gpu.amount}),
-   * else the first.
+   * The GPU that a task uses, of those it was given ({@code spark.task.resource.gpu.amount}).
+   *
+   * @param resources of the task, or of its executor
    */
-  static int gpu(Map<String, ResourceInformation> resources) {
+  static int gpu(ModelOptions model, Map<String, ResourceInformation> resources) {
+    return gpus(model, resources).get(0);
+  }
+
+  /** The GPUs among {@code resources}: the first of the machine where none are told of. */
+  static List<Integer> gpus(ModelOptions model, Map<String, ResourceInformation> resources) {
     ResourceInformation gpus = resources.get("gpu");
-    if (gpus == null || gpus.addresses().length == 0) {
-      return 0;
+    if (gpus == null || gpus.addresses().length == 0 || model.backend() == Backend.CPU) {
+      return List.of(0);
     }
-    String address = gpus.addresses()[0];
+    return Arrays.stream(gpus.addresses()).map(EngineSource::device).toList();
+  }
+
+  private static Integer device(String address) {
     if (!address.matches("\\d{1,4}")) {
       throw MoontideException.configuration(
           "the task's gpu address is %s: allowed is a device's number; check the discovery script"
               + " (spark.executor.resource.gpu.discoveryScript)",
           address);
     }
-    return Integer.parseInt(address);
+    return Integer.valueOf(address);
   }
 }

@@ -146,7 +146,7 @@ public final class JobMetrics implements Serializable {
   }
 
   /** Adds a task's counts, on its executor. */
-  void add(Snapshot counts) {
+  public void add(Snapshot counts) {
     total.add(counts);
   }
 

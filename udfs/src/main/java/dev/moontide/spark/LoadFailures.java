@@ -20,12 +20,14 @@ import java.util.concurrent.ConcurrentHashMap;
  * reason at once: to try again would have each of its attempts read the checkpoint again.
  */
 final class LoadFailures {
-  private static final Map<ModelOptions, Throwable> FAILURES = new ConcurrentHashMap<>();
+  private static final Map<Load, Throwable> FAILURES = new ConcurrentHashMap<>();
+
+  private record Load(ModelOptions model, int gpu) {}
 
   private LoadFailures() {}
 
-  static void remember(ModelOptions model, Throwable failure) {
-    FAILURES.put(model, failure);
+  static void remember(ModelOptions model, int gpu, Throwable failure) {
+    FAILURES.put(new Load(model, gpu), failure);
   }
 
   static void forget() {
@@ -33,12 +35,12 @@ final class LoadFailures {
   }
 
   /**
-   * Fails if the engine of {@code model} could not be loaded.
+   * Fails if the engine of {@code model} on {@code gpu} could not be loaded.
    *
    * @throws MoontideException of the failure's own category
    */
-  static void throwIfFailed(ModelOptions model) {
-    Throwable failure = FAILURES.get(model);
+  static void throwIfFailed(ModelOptions model, int gpu) {
+    Throwable failure = FAILURES.get(new Load(model, gpu));
     if (failure != null) {
       throw new MoontideException(
           failure instanceof MoontideException known

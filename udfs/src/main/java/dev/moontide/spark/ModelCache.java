@@ -85,17 +85,35 @@ final class ModelCache {
     return copy(uri, "-text", file -> !file.endsWith(".safetensors"));
   }
 
+  /** Names what the folder at {@code uri} holds: a hash of its files' names, sizes and times. */
+  String listing(String uri) {
+    org.apache.hadoop.fs.Path source = new org.apache.hadoop.fs.Path(uri);
+    try {
+      return identity(uri, list(source.getFileSystem(configuration), source, file -> true));
+    } catch (IOException failed) {
+      throw new MoontideException(
+          MoontideException.Category.CHECKPOINT,
+          "model %s cannot be listed: %s".formatted(uri, failed),
+          failed);
+    }
+  }
+
+  private static List<FileStatus> list(
+      FileSystem files, org.apache.hadoop.fs.Path folder, Predicate<String> wanted)
+      throws IOException {
+    return Arrays.stream(files.listStatus(folder))
+        .filter(FileStatus::isFile)
+        .filter(file -> !file.getPath().getName().startsWith("."))
+        .filter(file -> wanted.test(file.getPath().getName()))
+        .sorted(Comparator.comparing(file -> file.getPath().getName()))
+        .toList();
+  }
+
   private Path copy(String uri, String suffix, Predicate<String> wanted) {
     org.apache.hadoop.fs.Path source = new org.apache.hadoop.fs.Path(uri);
     try {
       FileSystem files = source.getFileSystem(configuration);
-      List<FileStatus> remote =
-          Arrays.stream(files.listStatus(source))
-              .filter(FileStatus::isFile)
-              .filter(file -> !file.getPath().getName().startsWith("."))
-              .filter(file -> wanted.test(file.getPath().getName()))
-              .sorted(Comparator.comparing(file -> file.getPath().getName()))
-              .toList();
+      List<FileStatus> remote = list(files, source, wanted);
       Path copy = cache.resolve(source.getName() + "-" + identity(uri, remote) + suffix);
       synchronized (COPYING) {
         Files.createDirectories(cache);

@@ -15,6 +15,7 @@ import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -93,6 +94,16 @@ public record ModelOptions(
         defaults.threads(),
         defaults.prefixCache(),
         null);
+  }
+
+  /**
+   * The model's options among {@code options}, as {@link JobOptions#fromMap} reads them.
+   *
+   * @throws MoontideException of category configuration, naming the option, its value and what is
+   *     allowed
+   */
+  public static ModelOptions fromMap(Map<String, String> options) {
+    return OptionReader.readModel(options);
   }
 
   /** The same for the engine, of a checkpoint that is not remote. */

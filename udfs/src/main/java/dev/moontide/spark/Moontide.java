@@ -13,7 +13,6 @@ package dev.moontide.spark;
 
 import dev.moontide.spark.store.ResultFolder;
 import java.util.UUID;
-import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
@@ -85,10 +84,9 @@ public final class Moontide {
   }
 
   private @Nullable ResultFolder resultFolder(SparkSession session) {
-    SparkContext context = session.sparkContext();
     return results == null
-        ? SessionStore.of(session).map(named -> SessionStore.open(named, context)).orElse(null)
-        : ResultFolder.of(results, run, context.hadoopConfiguration());
+        ? SessionStore.of(session).map(named -> SessionStore.open(named, session)).orElse(null)
+        : ResultFolder.of(results, run, session.sparkContext().hadoopConfiguration());
   }
 
   /** What this transform's tasks have counted, in all datasets of {@code session}'s context. */

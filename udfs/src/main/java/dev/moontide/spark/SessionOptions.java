@@ -79,9 +79,7 @@ record SessionOptions(Map<String, String> given, String preload) {
 
   /** The model, if the configuration names one. */
   Optional<ModelOptions> model() {
-    return given.containsKey("model")
-        ? Optional.of(OptionReader.readModel(given))
-        : Optional.empty();
+    return given.containsKey("model") ? Optional.of(ModelOptions.fromMap(given)) : Optional.empty();
   }
 
   /** Whether the plugin loads the model when an executor starts. */

@@ -15,8 +15,12 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.spark.store.ResultFolder;
 import dev.moontide.spark.store.ResultStore;
 import java.io.IOException;
+import java.util.Collections;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.UUID;
+import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -38,7 +42,19 @@ public final class SessionStore {
   /** Folders whose small files this JVM's applications have merged. */
   private static final Set<String> TIDIED = ConcurrentHashMap.newKeySet();
 
+  /** Sessions whose queries share with no others what their executors know of the store. */
+  private static final Map<SparkSession, String> RUNS =
+      Collections.synchronizedMap(new WeakHashMap<>());
+
   private SessionStore() {}
+
+  /**
+   * Has {@code session} keep its results in {@code folder}, whose results are its own to delete.
+   */
+  public static void use(SparkSession session, String folder) {
+    RUNS.put(session, UUID.randomUUID().toString());
+    session.conf().set(OPTION, folder);
+  }
 
   /** The folder; empty where the session names none. */
   public static Optional<String> of(SparkSession session) {
@@ -51,7 +67,8 @@ public final class SessionStore {
    *
    * @throws MoontideException of category configuration if no file system has such a folder
    */
-  public static ResultFolder open(String folder, SparkContext context) {
+  public static ResultFolder open(String folder, SparkSession session) {
+    SparkContext context = session.sparkContext();
     Configuration configuration = context.hadoopConfiguration();
     String path = qualified(folder, configuration);
     if (TIDIED.add(context.applicationId() + " " + path)) {
@@ -61,7 +78,8 @@ public final class SessionStore {
         LOG.warn("the finished results in {} cannot be merged", path, failed);
       }
     }
-    return ResultFolder.of(path, context.applicationId(), configuration);
+    String run = RUNS.getOrDefault(session, context.applicationId());
+    return ResultFolder.of(path, run, configuration);
   }
 
   /** With its file system: executors may have another default, or another working directory. */

@@ -11,6 +11,7 @@
  */
 package dev.moontide.spark.sql;
 
+import dev.moontide.spark.CallMetrics;
 import dev.moontide.spark.Inference;
 import dev.moontide.spark.SessionStore;
 import dev.moontide.spark.store.ResultFolder;
@@ -129,10 +130,10 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
 
   @Override
   public RDD<InternalRow> doExecute() {
-    ResultFolder folder = store.isEmpty() ? null : SessionStore.open(store.get(), sparkContext());
+    ResultFolder folder = store.isEmpty() ? null : SessionStore.open(store.get(), session());
+    InferenceMetrics counts = new InferenceMetrics(metricsByName(), CallMetrics.watched(session()));
     InferencePartition partition =
-        new InferencePartition(
-            calls, child.output(), output(), source, folder, new InferenceMetrics(metricsByName()));
+        new InferencePartition(calls, child.output(), output(), source, folder, counts);
     return child.execute().toJavaRDD().mapPartitions(partition, true).rdd();
   }
 

@@ -17,6 +17,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.spark.sql.execution.metric.SQLMetric;
+import org.jspecify.annotations.Nullable;
 
 /** The figures of an Inference node in Spark's UI, as its tasks add to them. */
 final class InferenceMetrics implements Serializable {
@@ -47,9 +48,14 @@ final class InferenceMetrics implements Serializable {
   }
 
   private final HashMap<String, SQLMetric> metrics;
+  private final @Nullable JobMetrics session;
 
-  InferenceMetrics(Map<String, SQLMetric> metrics) {
+  /**
+   * @param session those of all the session's nodes, if someone watches them
+   */
+  InferenceMetrics(Map<String, SQLMetric> metrics, @Nullable JobMetrics session) {
     this.metrics = new HashMap<>(metrics);
+    this.session = session;
   }
 
   void addRow() {
@@ -64,6 +70,9 @@ final class InferenceMetrics implements Serializable {
     add(CACHED_TOKENS, counts.cachedTokens());
     add(COMPLETION_TOKENS, counts.completionTokens());
     add(ENGINE_TIME, Math.round(counts.engineSeconds() * 1e3));
+    if (session != null) {
+      session.add(counts);
+    }
   }
 
   private void add(String name, long count) {

@@ -34,6 +34,7 @@ final class LocalResults implements AutoCloseable {
   /** No channel: one that a killed task's thread is interrupted in closes for all. */
   private final RandomAccessFile records;
 
+  private final Path folder;
   private final KeyTable[] tables = new KeyTable[1 << TABLE_BITS];
   private final ByteBuffer start = ByteBuffer.allocate(READ_BYTES);
   private ByteBuffer fresh = ByteBuffer.allocate(1 << 16);
@@ -41,6 +42,7 @@ final class LocalResults implements AutoCloseable {
 
   /** Nothing yet; its files go to {@code folder}. */
   LocalResults(Path folder) throws IOException {
+    this.folder = folder;
     Path file = Files.createTempFile(folder, "moontide-results", null);
     records = new RandomAccessFile(file.toFile(), "rw");
     Files.delete(file); // its space goes with the JVM, however that ends
@@ -50,7 +52,16 @@ final class LocalResults implements AutoCloseable {
   }
 
   /** Adds the records of a segment's block, but for those that are here. */
-  synchronized void add(ByteBuffer block) throws IOException {
+  void add(ByteBuffer block) throws IOException {
+    try {
+      addAll(block);
+    } catch (IOException failed) {
+      throw new IOException(
+          "this executor's copy of them in %s: %s".formatted(folder, failed.getMessage()), failed);
+    }
+  }
+
+  private synchronized void addAll(ByteBuffer block) throws IOException {
     if (fresh.capacity() < block.remaining()) {
       fresh = ByteBuffer.allocate(block.remaining());
     }

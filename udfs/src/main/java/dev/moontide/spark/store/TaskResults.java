@@ -301,8 +301,15 @@ public final class TaskResults implements AutoCloseable {
   private MoontideException failed(String what, IOException cause) {
     return new MoontideException(
         MoontideException.Category.ENGINE,
-        "the finished results in %s cannot be %s: %s".formatted(store, what, cause.getMessage()),
+        "the finished results in %s cannot be %s: %s%s"
+            .formatted(store, what, cause.getMessage(), remedy(cause)),
         cause);
+  }
+
+  private static String remedy(IOException cause) {
+    return String.valueOf(cause.getMessage()).contains("No space left on device")
+        ? "; make room and run it again, which goes on from what is stored"
+        : "";
   }
 
   /** Stores what is left, and gives up what was not computed, so that others compute it. */

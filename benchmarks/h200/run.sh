@@ -60,6 +60,9 @@ if [[ $parts == *time* ]]; then
   timeout 90 "${java[@]}" -Dmoontide.cuda.path=simple dev.moontide.device.DeviceTimings 2048 decode=64x512 \
     operations decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+  timeout 90 "${java[@]}" -Dmoontide.cuda.path=mma dev.moontide.device.DeviceTimings 8192 decode=64x512 decode=256x512 \
+    decode=256x4096 prefill=8x1024 operations decode=256x512 prefill=8x1024 2>&1 | tee "$results/timings-mma.txt"
+  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
 fi
 if [[ $parts == *draw* ]]; then
   timeout 90 "${java[@]}" $tests.cuda.DeviceDraws 2>&1 | tee "$results/draws.txt"

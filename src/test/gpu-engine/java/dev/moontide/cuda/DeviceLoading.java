@@ -68,7 +68,9 @@ public final class DeviceLoading {
     KernelPath path;
     double copyRate;
     try (CudaDevice device = CudaDevice.open(0)) {
-      path = KernelPath.choose(device, new KernelPath.Refusals(mma.refusal(), hopper.refusal())).path();
+      path =
+          KernelPath.choose(device, new KernelPath.Refusals(mma.refusal(), hopper.refusal()))
+              .path();
       copyRate = copyRate(device);
     }
     DeviceSizes sizes = DeviceSizes.of(path);

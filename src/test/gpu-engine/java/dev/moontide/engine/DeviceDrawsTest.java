@@ -45,7 +45,11 @@ class DeviceDrawsTest {
   private static final int SCORED_EVERY = 6;
 
   @ParameterizedTest
-  @CsvSource({"micro-grouped, 512, simple", "micro-k2dims-fp8, 300, hopper"})
+  @CsvSource({
+    "micro-grouped, 512, simple",
+    "micro-grouped, 512, mma",
+    "micro-k2dims-fp8, 300, hopper"
+  })
   void answersAreThoseOfTheHost(String model, int vocabulary, String path) {
     Emulation.start();
     Emulation.configure();

@@ -13,7 +13,8 @@
 # Packs the job itself for a machine with an NVIDIA GPU and nothing else: a Java runtime, Spark, the packaged jar and
 # the demonstration. ./moontide or ./mvnw package goes first, where nvcc is.
 #
-# pack-job.sh FILE.tar.xz; there: tar xf FILE.tar.xz && job/run-job.sh RESULTS
+# pack-job.sh FILE.tar.xz; there: tar xf FILE.tar.xz && job/run-job.sh RESULTS, or beside what pack.sh packed, whose
+# run.sh then runs it too
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 file=$(realpath -m "$1")
@@ -48,5 +49,5 @@ cp -r "$root/moontide" "$root/examples" "$root/conf" "$root/pom.xml" "$root/benc
 git -C "$root" rev-parse HEAD >"$job/commit"
 jlink --add-modules java.se,jdk.unsupported,jdk.management,jdk.security.auth,jdk.crypto.ec,jdk.zipfs,jdk.incubator.vector \
   --strip-debug --no-header-files --no-man-pages --compress=0 --output "$job/java"
-tar -C "$work" -cf - job | xz -T2 -6 >"$file"
+tar -C "$work" -cf - job | xz -T2 -3 >"$file"
 echo "$file: $(stat -c %s "$file") bytes"

@@ -86,4 +86,7 @@ if [[ $parts == *memory* ]]; then
     grep -E 'ERROR SUMMARY|Invalid|passed' "$results/memcheck.txt" | tail -5 | tee -a "$results/checks.txt"
   fi
 fi
+if [[ $parts == *job* && -x $here/../job/run-job.sh ]]; then
+  "$here/../job/run-job.sh" "$results/job" cuda cpu || status=1
+fi
 exit $status

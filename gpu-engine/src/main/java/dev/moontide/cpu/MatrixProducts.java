@@ -23,7 +23,10 @@ import dev.moontide.tensor.Tensor;
 @SuppressWarnings("NullAway.Init") // The fields below are one call's arguments.
 final class MatrixProducts implements Workers.Body {
   /** Below about 20 µs of work, sharing it costs more than it saves. */
-  static final long SHARED_FLOPS = 4_000_000;
+  private static final long SHARED_FLOPS = 4_000_000;
+
+  /** What it takes to read a weight from memory, in operations of the same time: few rows wait. */
+  private static final int READ_FLOPS = 40;
 
   private static final int TASKS_PER_THREAD = 4;
   private static final int SMALLEST_BLOCK = 8;
@@ -57,7 +60,8 @@ final class MatrixProducts implements Workers.Body {
   }
 
   private void plan(Panels panels, int n) {
-    if (workers.count() == 1 || 2L * n * panels.inputs() * panels.outputs() < SHARED_FLOPS) {
+    long work = (2L * n + READ_FLOPS) * panels.inputs() * panels.outputs();
+    if (workers.count() == 1 || work < SHARED_FLOPS) {
       block = n;
       blocks = Math.min(n, 1);
       ranges = 1;

@@ -21,7 +21,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
 shift
-parts=${*:-check time draw load memory}
+parts=${*:-check time draw load memory job}
 mkdir -p "$results"
 class_path=$here/classes:$here/test-classes:$here/natives:$(printf '%s:' "$here"/lib/*.jar)
 java=("$here/java/bin/java" --add-modules=jdk.incubator.vector -Xmx8g -Dmoontide.root="$here"

@@ -14,7 +14,8 @@
 # dimensions, drawing tokens, loading a checkpoint, then memory errors by compute-sanitizer. Results and what they
 # were measured on go to the folder given.
 #
-# run.sh RESULTS [check|time|draw|load|memory]...   (all, without a word)
+# run.sh RESULTS [check|time|draw|load|memory|job]...   (all, without a word)
+# job: the demonstration through Spark, where what pack-job.sh packed lies beside this folder.
 # EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too; CHECKPOINT=FOLDER is where
 # the checkpoint that is loaded is written (13 GB).
 set -uo pipefail

@@ -142,6 +142,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("max-sequences", "N", "Rows in flight in a JVM. Default: 256."),
               one("kv-cache-memory", "SIZE", "E.g. 4g. Default: what the memory allows."),
               one("max-model-len", "N", "Prompt and output together. Default: the model's."),
+              one(
+                  "engine-resources",
+                  "K=V,…",
+                  "Executors that compute, e.g. gpu=1,cores=8. Default: the application's."),
               one("threads", "N", "Threads that compute. Default: the machine's processors."),
               one(
                   "prefix-cache",

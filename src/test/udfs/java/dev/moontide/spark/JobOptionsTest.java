@@ -52,6 +52,7 @@ class JobOptionsTest {
           Map.entry("max-model-len", "4096"),
           Map.entry("threads", "3"),
           Map.entry("prefix-cache", "false"),
+          Map.entry("engine-resources", "gpu=1,cores=2,memory=3g"),
           Map.entry("prompt", "{{ text }}"),
           Map.entry("system", "Label it."),
           Map.entry("chat", "true"),
@@ -106,6 +107,7 @@ class JobOptionsTest {
             false,
             "/cache"),
         options.model());
+    assertEquals(new EngineResources(1, 2, "3g", null), options.resources());
     assertEquals(
         new PromptOptions(
             new Source.Template("{{ text }}"), "Label it.", Mode.CHAT, LongPrompt.TRUNCATE_LEFT),

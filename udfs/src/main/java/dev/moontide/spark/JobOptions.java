@@ -27,6 +27,7 @@ import org.jspecify.annotations.Nullable;
  * @param sampling how tokens are drawn; unused where the answer is a choice or a score
  * @param choices the closed set the answer is taken from, if there is one
  * @param output columns of the output
+ * @param resources the executors that compute; null for the application's
  */
 public record JobOptions(
     Task task,
@@ -34,7 +35,8 @@ public record JobOptions(
     PromptOptions prompt,
     SamplingParameters sampling,
     @Nullable ChoiceOptions choices,
-    OutputOptions output)
+    OutputOptions output,
+    @Nullable EngineResources resources)
     implements Serializable {
 
   /** What is asked of each row. */

@@ -11,9 +11,13 @@
  */
 package dev.moontide.spark;
 
+import dev.moontide.api.MoontideException;
 import dev.moontide.spark.store.ResultFolder;
 import java.util.UUID;
+import java.util.function.UnaryOperator;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
@@ -80,7 +84,34 @@ public final class Moontide {
             source,
             resultFolder(rows.sparkSession()),
             metrics(rows.sparkSession()));
-    return rows.mapPartitions(partition, Encoders.row(output));
+    EngineResources resources = options.resources();
+    return resources == null
+        ? rows.mapPartitions(partition, Encoders.row(output))
+        : inStageOfItsOwn(rows, partition, output, resources::give);
+  }
+
+  /**
+   * Computes {@code rows} in a stage between one that reads them and one that reads the answers,
+   * each behind a shuffle, as Spark gives resources to whole stages.
+   *
+   * @param give says on which executors that stage runs
+   */
+  static Dataset<Row> inStageOfItsOwn(
+      Dataset<Row> rows,
+      MapPartitionsFunction<Row, Row> partition,
+      StructType output,
+      UnaryOperator<RDD<Row>> give) {
+    if (rows.isStreaming()) {
+      throw MoontideException.configuration(
+          "engine-resources are given for a stream, whose batches Spark plans alone: leave them"
+              + " out, and start the application with executors that can compute");
+    }
+    JavaRDD<Row> read = rows.javaRDD();
+    int partitions = Math.max(1, read.getNumPartitions());
+    JavaRDD<Row> computed = read.repartition(partitions).mapPartitions(partition::call);
+    return rows.sparkSession()
+        .createDataFrame(give.apply(computed.rdd()), output)
+        .repartition(partitions);
   }
 
   private @Nullable ResultFolder resultFolder(SparkSession session) {

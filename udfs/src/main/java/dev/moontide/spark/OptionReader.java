@@ -49,6 +49,7 @@ final class OptionReader {
           "max-model-len",
           "threads",
           "prefix-cache",
+          "engine-resources",
           "prompt",
           "text-column",
           "messages-column",
@@ -97,7 +98,8 @@ final class OptionReader {
 
   private JobOptions jobOptions() {
     Task task = options.choice("task", Task.class, Task.GENERATE);
-    return new JobOptions(task, model(), prompt(task), sampling(), choices(), output());
+    return new JobOptions(
+        task, model(), prompt(task), sampling(), choices(), output(), resources());
   }
 
   private ModelOptions model() {
@@ -193,6 +195,11 @@ final class OptionReader {
         options.integers("stop-token-ids"),
         options.bigInteger("seed", defaults.seed()),
         options.flag("ignore-eos", defaults.ignoreEos()));
+  }
+
+  private @Nullable EngineResources resources() {
+    String given = options.string("engine-resources");
+    return given == null ? null : EngineResources.parse(given);
   }
 
   private OutputOptions output() {

@@ -31,6 +31,9 @@ import dev.moontide.spark.store.TaskResults.Standing;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -109,6 +112,49 @@ class ResultStoreTest {
       Thread.sleep(20);
     }
     return segments();
+  }
+
+  private void age(int days) throws IOException {
+    for (Path segment : segments()) {
+      Files.setLastModifiedTime(segment, FileTime.from(Instant.now().minus(Duration.ofDays(days))));
+    }
+  }
+
+  private void compact() throws IOException {
+    ResultStore.compact(folder.toUri().toString(), new Configuration());
+  }
+
+  @Test
+  void whatNoJobUsesForThirtyDaysIsDropped() throws IOException {
+    try (TaskResults task = task(store())) {
+      compute(task, 0, 100);
+    }
+    age(20);
+    compact();
+    // A job in the second half of that time uses some of it, more than once.
+    try (TaskResults task = task(store())) {
+      assertAnswered(task, 10, 30);
+      compute(task, 100, 110);
+    }
+    try (TaskResults task = task(store())) {
+      assertAnswered(task, 10, 30);
+    }
+    assertEquals(2, segments().size(), "what was stored again is old no more");
+    for (Path segment : segments()) {
+      if (Files.getLastModifiedTime(segment)
+          .toInstant()
+          .isBefore(Instant.now().minusSeconds(9999))) {
+        Files.setLastModifiedTime(segment, FileTime.from(Instant.now().minus(Duration.ofDays(31))));
+      }
+    }
+    compact();
+    assertEquals(1, segments().size());
+    try (TaskResults task = task(store())) {
+      assertAnswered(task, 10, 30);
+      assertAnswered(task, 100, 110);
+      compute(task, 0, 10);
+      compute(task, 30, 100);
+    }
   }
 
   @Test

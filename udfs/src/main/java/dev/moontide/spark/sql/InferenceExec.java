@@ -12,6 +12,7 @@
 package dev.moontide.spark.sql;
 
 import dev.moontide.spark.CallMetrics;
+import dev.moontide.spark.EngineResources;
 import dev.moontide.spark.Inference;
 import dev.moontide.spark.SessionStore;
 import dev.moontide.spark.store.ResultFolder;
@@ -134,7 +135,9 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
     InferenceMetrics counts = new InferenceMetrics(metricsByName(), CallMetrics.watched(session()));
     InferencePartition partition =
         new InferencePartition(calls, child.output(), output(), source, folder, counts);
-    return child.execute().toJavaRDD().mapPartitions(partition, true).rdd();
+    RDD<InternalRow> computed = child.execute().toJavaRDD().mapPartitions(partition, true).rdd();
+    EngineResources resources = InferencePlan.models(calls).get(0).options().resources();
+    return resources == null ? computed : resources.give(computed);
   }
 
   @Override

@@ -38,11 +38,11 @@ final class Compaction {
 
   private Compaction() {}
 
-  /** Merges the small segments of a store that no task writes to. */
+  /** Merges the small segments of a store, but for old ones, which a merge would make young. */
   static void compact(SegmentFiles files) throws IOException {
     Map<String, List<Entry>> byScope = new TreeMap<>();
     for (Entry segment : files.list("")) {
-      if (segment.bytes() < LARGE_BYTES) {
+      if (segment.bytes() < LARGE_BYTES && !Retention.isOld(segment)) {
         byScope
             .computeIfAbsent(SegmentFiles.scopeOf(segment.name()), scope -> new ArrayList<>())
             .add(segment);
@@ -60,6 +60,16 @@ final class Compaction {
       }
       if (group.size() > 1) {
         merge(files, group);
+      }
+    }
+  }
+
+  /** Deletes what no job has used for long. */
+  static void dropUnused(SegmentFiles files) throws IOException {
+    for (Entry segment : files.list("")) {
+      if (Retention.isUnused(segment)) {
+        LOG.info("{}/{} is dropped: no job used it for long", files, segment.name());
+        files.delete(segment.name());
       }
     }
   }

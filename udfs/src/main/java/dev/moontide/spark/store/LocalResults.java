@@ -40,6 +40,9 @@ final class LocalResults implements AutoCloseable {
   private ByteBuffer fresh = ByteBuffer.allocate(1 << 16);
   private long end;
 
+  /** Records before this are of old segments; not known while those are read. */
+  private long oldEnd = -1;
+
   /** Nothing yet; its files go to {@code folder}. */
   LocalResults(Path folder) throws IOException {
     this.folder = folder;
@@ -72,7 +75,8 @@ final class LocalResults implements AutoCloseable {
       int length = Integer.BYTES + rest.getInt(record);
       long high = rest.getLong(record + Integer.BYTES);
       long low = rest.getLong(record + Integer.BYTES + Long.BYTES);
-      if (find(new RequestKey(high, low)) == null) {
+      RequestKey key = new RequestKey(high, low);
+      if (find(key) == null || isOld(key)) {
         table(high).put(high, end + fresh.position());
         fresh.put(rest.duplicate().limit(record + length));
       }
@@ -81,6 +85,18 @@ final class LocalResults implements AutoCloseable {
     records.seek(end);
     records.write(fresh.array(), 0, fresh.position());
     end += fresh.position();
+  }
+
+  /** Says that what is added from here on is not of old segments; once. */
+  synchronized void endOld() {
+    if (oldEnd < 0) {
+      oldEnd = end;
+    }
+  }
+
+  /** Whether the result of {@code key}, which is here, is of old segments alone. */
+  synchronized boolean isOld(RequestKey key) {
+    return table(key.high()).get(key.high()) < oldEnd;
   }
 
   /** The result of {@code key}, as {@link StoredResult#write} wrote it; null if it is not here. */

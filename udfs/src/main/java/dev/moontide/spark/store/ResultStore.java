@@ -16,6 +16,7 @@ import dev.moontide.spark.store.SegmentFiles.Entry;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
@@ -143,9 +144,14 @@ public final class ResultStore {
     }
   }
 
-  /** Merges the small segments of the store in {@code folder}, once no task writes to it. */
+  /**
+   * Merges the small segments of the store in {@code folder}, once no task writes to it, and drops
+   * those that no job has used for thirty days.
+   */
   public static void compact(String folder, Configuration configuration) throws IOException {
-    Compaction.compact(new SegmentFiles(folder, configuration));
+    SegmentFiles files = new SegmentFiles(folder, configuration);
+    Compaction.compact(files);
+    Compaction.dropUnused(files);
   }
 
   /** Merges the small segments of the store in {@code folder} if it has many; tasks may write. */
@@ -159,10 +165,16 @@ public final class ResultStore {
   /** Takes in what others stored since the last time. */
   synchronized void refresh() throws IOException {
     boolean complete = false;
+    // Old segments first, so that what they alone have lies together.
     // A segment that is gone was merged into one that the next listing has.
     for (int attempt = 0; attempt < 3 && !complete; attempt++) {
       complete = true;
-      for (Entry segment : files.list(scope)) {
+      List<Entry> segments = files.list(scope);
+      segments.sort(Comparator.comparing(Entry::written));
+      for (Entry segment : segments) {
+        if (!Retention.isOld(segment)) {
+          local.endOld();
+        }
         if (!seen.contains(segment.name())) {
           boolean found = Compaction.read(files, segment, local::add);
           complete &= found;
@@ -172,6 +184,7 @@ public final class ResultStore {
         }
       }
     }
+    local.endOld();
   }
 
   /** A task's part, which calls {@code release} when it is closed. */
@@ -188,12 +201,18 @@ public final class ResultStore {
     return bytes == null ? null : StoredResult.read(bytes);
   }
 
+  /** Whether the result of {@code key}, which is there, should be stored again. */
+  boolean isOld(RequestKey key) {
+    return local.isOld(key);
+  }
+
   Map<RequestKey, Pending> pending() {
     return pending;
   }
 
   /** Stores a block of records. */
   Entry store(ByteBuffer block) throws IOException {
+    local.endOld();
     Entry segment = files.write(scope, out -> Segment.writeBlock(out, block));
     seen.add(segment.name());
     local.add(block);

@@ -51,8 +51,9 @@ final class SegmentFiles {
    *
    * @param name its file's name
    * @param bytes its length
+   * @param written when, in milliseconds since 1970
    */
-  record Entry(String name, long bytes) {}
+  record Entry(String name, long bytes, long written) {}
 
   /** Writes a segment's blocks. */
   interface Content {
@@ -65,7 +66,7 @@ final class SegmentFiles {
     for (FileStatus file : listAll()) {
       String name = file.getPath().getName();
       if (name.startsWith(scope) && name.endsWith(EXTENSION)) {
-        segments.add(new Entry(name, file.getLen()));
+        segments.add(new Entry(name, file.getLen(), file.getModificationTime()));
       }
     }
     return segments;
@@ -101,7 +102,7 @@ final class SegmentFiles {
     if (renames && !files.rename(written, path)) {
       throw new IOException("cannot rename " + written + " to " + path);
     }
-    return new Entry(name, bytes);
+    return new Entry(name, bytes, System.currentTimeMillis());
   }
 
   /** Without a permission to set, for which the local file system starts a process per file. */

@@ -101,6 +101,7 @@ public final class TaskResults implements AutoCloseable {
       while (true) {
         StoredResult known = store.find(key);
         if (known != null) {
+          renew(key, known);
           return new Standing.Answered(known.answer(request.id()));
         }
         Pending mine = new Pending(this);
@@ -135,6 +136,22 @@ public final class TaskResults implements AutoCloseable {
       }
     } catch (IOException failed) {
       throw failed("read", failed);
+    }
+  }
+
+  /** Stores a result again whose segment will go. */
+  private void renew(RequestKey key, StoredResult known) {
+    if (!store.isOld(key)) {
+      return;
+    }
+    synchronized (this) {
+      if (buffer.records() == 0) {
+        oldest = System.nanoTime();
+      }
+      buffer.add(key, known);
+    }
+    if (buffer.size() >= MAX_BYTES) {
+      store();
     }
   }
 

@@ -37,7 +37,7 @@ if [[ $parts == *check* ]]; then
   timeout 120 "${java[@]}" dev.moontide.device.DeviceTests \
     $tests.cuda.CudaOpsAgreementTest $tests.cuda.CudaBitInvarianceTest $tests.cuda.QuantizedProductsTest \
     $tests.cuda.CudaAttentionTest $tests.model.HopperPathTest "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
-    "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
+    "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String,dev.moontide.cuda.KernelPath)" \
     "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
     2>&1 | tee "$results/checks.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
@@ -53,14 +53,16 @@ if [[ $parts == *time* ]]; then
     prefill=1x8192 prefill=16x1024 prefill=8x2048 prefill=1x16384 \
     2>&1 | tee "$results/timings.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
-  timeout 90 "${java[@]}" -Dmoontide.cuda.path=simple dev.moontide.device.DeviceTimings 2048 decode=64x512 \
-    decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-simple.txt"
-  [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+  for path in simple mma; do
+    timeout 90 "${java[@]}" -Dmoontide.cuda.path=$path dev.moontide.device.DeviceTimings 2048 decode=64x512 \
+      decode=256x512 prefill=1x2048 2>&1 | tee "$results/timings-$path.txt"
+    [[ ${PIPESTATUS[0]} == 0 ]] || status=1
+  done
 fi
 if [[ $parts == *memory* ]]; then
   if command -v compute-sanitizer >/dev/null; then
     timeout 90 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "${java[@]}" dev.moontide.device.DeviceTests \
-      "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
+      "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String,dev.moontide.cuda.KernelPath)" \
       "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
       "$tests.model.HopperPathTest#rowsHaveTheSameBitsInAnySteps" \
       "$tests.model.HopperPathTest#trieTokensHaveTheBitsOfTheirPath" \

@@ -214,7 +214,7 @@ struct ScaleCopies {
   DEVICE ScaleCopies(const ProductArgs& args, const float* scales, int row, int apart, int count,
                      int count_below)
       : chunk(0), depth(args.depth), group(args.group) {
-    int groups = ceil_div(depth, group);
+    int groups = S::Form::SCALE_BYTES > 0 ? ceil_div(depth, group) : 0;
     whole = group == CHUNK && groups % S::CHUNKS == 0 && aligned_16(scales, 0);
 #pragma unroll
     for (int i = 0; i < ROUNDS; i++) {
@@ -383,10 +383,9 @@ DEVICE void product(const ProductArgs& args) {
     token_copies.start(stage + S::WEIGHT_BYTES + S::SCALE_BYTES);
   };
 
-  // FP8: the scales of the lane's rows, a span ahead.
-  const float* row_scales[2][2];
+  // FP8: where the scales of the lane's rows are, and a span's, which are read ahead of their use.
+  int row_scales[2][2];
   float scale[2][2] = {};
-  float next_scale[2][2];
   if constexpr (Form::IS_SCALED && Form::SCALE_BYTES == 0) {
     int blocks = ceil_div(args.depth, Form::SPAN);
 #pragma unroll
@@ -396,13 +395,13 @@ DEVICE void product(const ProductArgs& args) {
         int most = (args.gated ? args.columns : args.columns - column) - 1;
         int row = smaller(m + 8 * h + (args.gated ? column : i * S::BAND), most);
         row += args.gated ? i * args.columns : column;
-        row_scales[i][h] = scales + (int64_t)scale_row(args, row) * blocks;
-        next_scale[i][h] = row_scales[i][h][0];
+        row_scales[i][h] = scale_row(args, row) * blocks;
       }
     }
   }
 
   Sums<NT> sums = {};
+  bool has_rows = m - lane / 4 < columns;
   // Tiles of tokens of this warp that are not empty.
   int active = smaller(NT, ceil_div(larger(0, count - n * 8), 8 * S::WARPS_N));
   int all = ceil_div(args.depth, Form::DEPTH);
@@ -433,8 +432,7 @@ DEVICE void product(const ProductArgs& args) {
       for (int i = 0; i < 2; i++) {
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-          scale[i][h] = next_scale[i][h];
-          next_scale[i][h] = row_scales[i][h][smaller(index + 1, all - 1)];
+          scale[i][h] = scales[row_scales[i][h] + index];
         }
       }
     }
@@ -444,7 +442,9 @@ DEVICE void product(const ProductArgs& args) {
     const char* own_scales = stage + S::WEIGHT_BYTES + m * Form::SCALE_BYTES;
     const char* tokens =
         stage + S::WEIGHT_BYTES + S::SCALE_BYTES + (n * 8 + lane / 4) * S::TOKEN_BYTES;
-    if (NT == 1 || active == NT) {
+    if (!has_rows) {
+      // Its rows lie beyond the last: the warp only copies.
+    } else if (NT == 1 || active == NT) {
       add_stage<S, true>(sums, own, own_scales, tokens, scale, active);
     } else {
       add_stage<S, false>(sums, own, own_scales, tokens, scale, active);
@@ -484,8 +484,9 @@ DEVICE void product(const ProductArgs& args) {
   }
 }
 
-// Kernels of a form: of 8 and 32 tokens for decoding, of 128 for prompts.
+// Kernels of a form: of 8 and 32 tokens for decoding, of 64 for prompts. Two blocks of 64 to a
+// multiprocessor are faster than one of 128.
 #define PRODUCT_KERNELS(name, Form)                                                       \
   KERNEL(name##_8, ProductArgs, 128) { product<Shape<Form, 4, 1, 1>>(args); }             \
   KERNEL(name##_32, ProductArgs, 128) { product<Shape<Form, 4, 1, 4>>(args); }            \
-  KERNEL(name##_128, ProductArgs, 256) { product<Shape<Form, 4, 2, 8>>(args); }
+  KERNEL(name##_64, ProductArgs, 128) { product<Shape<Form, 4, 1, 8>>(args); }

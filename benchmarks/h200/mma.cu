@@ -13,7 +13,7 @@
 // shapes with poisoned memory around, bits over widths and batches, and the time of Kimi-K2's products.
 //
 // nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I../../gpu-engine/src/main/cuda -o mma mma.cu
-// ./mma [checks] [times]
+// ./mma [few|checks] [times]
 #include "harness.cuh"
 #include "mma/attention.cu"
 #include "mma/product.cuh"
@@ -41,18 +41,9 @@ Variant variant(const char* name) {
 }
 
 template <class F>
-std::vector<Variant> variants(bool all) {
+std::vector<Variant> variants() {
   std::vector<Variant> list = {variant<Shape<F, 4, 1, 1>>("8"), variant<Shape<F, 4, 1, 4>>("32"),
-                               variant<Shape<F, 4, 2, 8>>("128")};
-#ifdef VARIANTS
-  if (all) {
-    list.push_back(variant<Shape<F, 2, 1, 1>>("8 of 64 rows"));
-    list.push_back(variant<Shape<F, 4, 1, 2>>("16"));
-    list.push_back(variant<Shape<F, 4, 2, 4>>("64 of 8 warps"));
-    list.push_back(variant<Shape<F, 4, 1, 8>>("64 of 4 warps"));
-    list.push_back(variant<Shape<F, 8, 2, 4>>("64 of 16 warps"));
-  }
-#endif
+                               variant<Shape<F, 4, 1, 8>>("64")};
   return list;
 }
 
@@ -66,8 +57,8 @@ enum Kind { BF16, FP8, INT4 };
 const char* kinds[] = {"bf16", "fp8", "int4"};
 const int bits[] = {16, 8, 4};
 
-std::vector<Variant> variants(Kind kind, bool all) {
-  return kind == BF16 ? variants<Bf16Form>(all) : kind == FP8 ? variants<Fp8Form>(all) : variants<Int4Form>(all);
+std::vector<Variant> variants(Kind kind) {
+  return kind == BF16 ? variants<Bf16Form>() : kind == FP8 ? variants<Fp8Form>() : variants<Int4Form>();
 }
 
 // ---- against float64 -----------------------------------------------------------------------------
@@ -172,7 +163,7 @@ void check(const Case& c) {
   bool same = true;
   double worst = 0;
   bool guarded = true;
-  for (const Variant& v : variants(c.kind, true)) {
+  for (const Variant& v : variants(c.kind)) {
     for (int stages = 2; stages <= 5; stages += v.tokens == 32 ? 1 : 3) {
       if (stages * v.stage_bytes > 227 << 10) {
         continue;
@@ -260,7 +251,7 @@ void check_batches(Kind kind) {
   fill_float<<<264, 256>>>(scales.data, scales.size, 3, 0.1f, 1.f);
   std::vector<float> alone(static_cast<size_t>(most) * columns);
   int differ = 0;
-  for (const Variant& v : variants(kind, true)) {
+  for (const Variant& v : variants(kind)) {
     for (int n : {1, 7, 64, 129, 150}) {
       for (int from = 0; from + n <= most; from += std::max(n, 40) - 3) {
         Buffer<float> out(static_cast<size_t>(n) * columns);
@@ -364,13 +355,13 @@ struct Attend {
   void (*kernel)(const AttendArgs);
   int heads, threads;
 };
-const Attend attends[] = {{"16", mma_attend_16, 16, 64}, {"32", mma_attend_32, 32, 128}, {"64", mma_attend_64, 64, 256}};
+const Attend attends[] = {{"16", mma_attend_16, 16, 128}, {"32", mma_attend_32, 32, 256}, {"64", mma_attend_64, 64, 512}};
 
-int attend_bytes(int heads, int stages) { return heads * ROW_BYTES + 2 * heads * ENTRIES * 4 + stages * TILE_BYTES; }
+int attend_bytes(int heads) { return heads * ROW_BYTES + 2 * heads * ENTRIES * 4 + 2 * TILE_BYTES; }
 
 void launch(const Attend& a, AttendArgs args, int tokens) {
-  allow_shared(a.kernel, attend_bytes(a.heads, args.stages));
-  a.kernel<<<dim3(tokens, (args.heads + a.heads - 1) / a.heads, args.splits), a.threads, attend_bytes(a.heads, args.stages)>>>(args);
+  allow_shared(a.kernel, attend_bytes(a.heads));
+  a.kernel<<<dim3(tokens, (args.heads + a.heads - 1) / a.heads, args.splits), a.threads, attend_bytes(a.heads)>>>(args);
   if (args.splits > 1) {
     mma_combine_splits<<<dim3(tokens, args.heads), 256>>>(args);
   }
@@ -456,31 +447,29 @@ void check_attention(int heads, int block_size, const std::vector<int>& lengths)
   bool same = true;
   double worst = 0;
   for (const Attend& a : attends) {
-    for (int stages : {2, 3}) {
-      for (int splits : {needed, 2 * needed + 1}) {
-        for (bool alone : {false, true}) {
-          Buffer<uint16_t> out(static_cast<size_t>(n) * heads * LATENT);
-          Buffer<float> sums(static_cast<size_t>(n) * heads * splits * LATENT), extremes(static_cast<size_t>(n) * heads * splits * 2);
-          AttendArgs args{out.data, sums.data, extremes.data, dqueries.data, dcache.data, step.data, 0, splits, heads, block_size, stages, scale};
-          if (!alone) {
-            launch(a, args, n + 3);  // rows beyond the step's tokens do nothing
-          }
-          for (int t = 0; alone && t < n; t++) {
-            args.first = t;
-            args.out = out.data + static_cast<size_t>(t) * heads * LATENT;
-            args.queries = dqueries.data + static_cast<size_t>(t) * heads * WIDTH;
-            launch(a, args, 1);
-          }
-          CUDA(cudaDeviceSynchronize());
-          std::vector<uint16_t> got = out.read();
-          std::vector<float> values(got.size());
-          std::transform(got.begin(), got.end(), values.begin(), bf16_value);
-          worst = std::max(worst, error(values, reference));
-          if (before.empty()) {
-            before = got;
-          }
-          same = same && got == before;
+    for (int splits : {needed, 2 * needed + 1}) {
+      for (bool alone : {false, true}) {
+        Buffer<uint16_t> out(static_cast<size_t>(n) * heads * LATENT);
+        Buffer<float> sums(static_cast<size_t>(n) * heads * splits * LATENT), extremes(static_cast<size_t>(n) * heads * splits * 2);
+        AttendArgs args{out.data, sums.data, extremes.data, dqueries.data, dcache.data, step.data, 0, splits, heads, block_size, scale};
+        if (!alone) {
+          launch(a, args, n + 3);  // rows beyond the step's tokens do nothing
         }
+        for (int t = 0; alone && t < n; t++) {
+          args.first = t;
+          args.out = out.data + static_cast<size_t>(t) * heads * LATENT;
+          args.queries = dqueries.data + static_cast<size_t>(t) * heads * WIDTH;
+          launch(a, args, 1);
+        }
+        CUDA(cudaDeviceSynchronize());
+        std::vector<uint16_t> got = out.read();
+        std::vector<float> values(got.size());
+        std::transform(got.begin(), got.end(), values.begin(), bf16_value);
+        worst = std::max(worst, error(values, reference));
+        if (before.empty()) {
+          before = got;
+        }
+        same = same && got == before;
       }
     }
   }
@@ -490,7 +479,9 @@ void check_attention(int heads, int block_size, const std::vector<int>& lengths)
 
 void time_attention(double rate) {
   for (int heads : {64, 16}) {
-    for (auto [rows, length] : std::vector<std::pair<int, int>>{{64, 512}, {64, 1024}, {64, 4096}, {256, 1024}, {8, 8192}, {1, 8192}}) {
+    for (auto shape : std::vector<std::pair<int, int>>{{64, 512}, {64, 1024}, {64, 4096}, {256, 1024}, {8, 8192}, {1, 8192}}) {
+      int rows = shape.first;
+      int length = shape.second;
       Tokens tokens;
       tokens.block_size = 16;
       int each = (length + 15) / 16;
@@ -515,17 +506,15 @@ void time_attention(double rate) {
         if (a.heads > heads) {
           continue;
         }
-        for (int stages : {2, 3}) {
-          double us = time_us([&](int) {
-            for (int first = 0; first < rows; first += range) {
-              AttendArgs args{out.data + static_cast<size_t>(first) * heads * LATENT, sums.data, extremes.data, queries.data + static_cast<size_t>(first) * heads * WIDTH, cache.data, step.data, first, splits, heads, 16, stages, 0.05f};
-              launch(a, args, std::min(range, rows - first));
-            }
-          }, 5, 4);
-          double bytes = static_cast<double>(rows) * length * ROW_BYTES;
-          double flops = 2.0 * rows * length * heads * (WIDTH + LATENT);
-          std::printf("attention %d heads, %3d rows of %4d, %s heads a block, %d stages: %8.1f us %6.0f GB/s (%.2f) %5.0f TF\n", heads, rows, length, a.name, stages, us, bytes / us / 1e3, bytes / us / 1e3 / rate, flops / us / 1e6);
-        }
+        double us = time_us([&](int) {
+          for (int first = 0; first < rows; first += range) {
+            AttendArgs args{out.data + static_cast<size_t>(first) * heads * LATENT, sums.data, extremes.data, queries.data + static_cast<size_t>(first) * heads * WIDTH, cache.data, step.data, first, splits, heads, 16, 0.05f};
+            launch(a, args, std::min(range, rows - first));
+          }
+        }, 5, 4);
+        double bytes = static_cast<double>(rows) * length * ROW_BYTES;
+        double flops = 2.0 * rows * length * heads * (WIDTH + LATENT);
+        std::printf("attention %d heads, %3d rows of %4d, %s heads a block: %8.1f us %6.0f GB/s (%.2f) %5.0f TF\n", heads, rows, length, a.name, us, bytes / us / 1e3, bytes / us / 1e3 / rate, flops / us / 1e6);
       }
     }
     int length = 4096;
@@ -549,17 +538,15 @@ void time_attention(double rate) {
     int range = 512 / splits;
     Buffer<float> sums(static_cast<size_t>(512) * heads * LATENT), extremes(static_cast<size_t>(512) * heads * 2);
     const Attend& a = attends[heads == 64 ? 2 : 0];
-    for (int stages : {2, 3}) {
-      double us = time_us([&](int) {
-        for (int first = 0; first < length; first += range) {
-          size_t row = first % 512;
-          AttendArgs args{out.data + row * heads * LATENT, sums.data, extremes.data, queries.data + row * heads * WIDTH, cache.data, step.data, first, splits, heads, 16, stages, 0.05f};
-          launch(a, args, range);
-        }
-      }, 3, 1);
-      double flops = 2.0 * heads * (WIDTH + LATENT) * length * (length + 1) / 2;
-      std::printf("attention %d heads, a prompt of %d, %d stages: %.1f us, %.0f TF\n", heads, length, stages, us, flops / us / 1e6);
-    }
+    double us = time_us([&](int) {
+      for (int first = 0; first < length; first += range) {
+        size_t row = first % 512;
+        AttendArgs args{out.data + row * heads * LATENT, sums.data, extremes.data, queries.data + row * heads * WIDTH, cache.data, step.data, first, splits, heads, 16, 0.05f};
+        launch(a, args, range);
+      }
+    }, 3, 1);
+    double flops = 2.0 * heads * (WIDTH + LATENT) * length * (length + 1) / 2;
+    std::printf("attention %d heads, a prompt of %d: %.1f us, %.0f TF\n", heads, length, us, flops / us / 1e6);
     std::fflush(stdout);
   }
 }
@@ -593,7 +580,7 @@ struct Weights {
   double total() const { return bytes + 4.0 * count; }
 };
 
-void time_experts(Kind kind, double rate, bool all) {
+void time_experts(Kind kind, double rate) {
   const int experts = 384, top = 8, hidden = 7168, width = 2048;
   Weights up(kind, experts, 2 * width, hidden);
   Weights down(kind, experts, hidden, width);
@@ -620,7 +607,7 @@ void time_experts(Kind kind, double rate, bool all) {
     Buffer<uint16_t> x(static_cast<size_t>(tokens) * hidden), middle(static_cast<size_t>(pairs) * width);
     Buffer<float> out(static_cast<size_t>(pairs) * hidden);
     fill_bf16<<<264, 256>>>(reinterpret_cast<__nv_bfloat16*>(x.data), x.size, 1, 1.f);
-    for (const Variant& v : variants(kind, all)) {
+    for (const Variant& v : variants(kind)) {
       if (pairs > 40 * experts ? v.tokens < 32 : pairs < 3 * experts ? v.tokens > 32 : pairs < 6 * experts && v.tokens > 64) {
         continue;
       }
@@ -635,7 +622,7 @@ void time_experts(Kind kind, double rate, bool all) {
       }
       Buffer<int> dexpert(expert), drow(row), dend(end);
       for (int stages : {2, 3, 4}) {
-        if (stages * v.stage_bytes > 227 << 10 || (!all && stages != 4)) {
+        if (stages * v.stage_bytes > 227 << 10) {
           continue;
         }
         ProductArgs args{};
@@ -679,7 +666,7 @@ void time_experts(Kind kind, double rate, bool all) {
   }
 }
 
-void time_dense(Kind kind, double rate, bool all) {
+void time_dense(Kind kind, double rate) {
   struct Matrix {
     const char* name;
     int columns, depth, copies;
@@ -699,32 +686,32 @@ void time_dense(Kind kind, double rate, bool all) {
       Buffer<uint16_t> x(static_cast<size_t>(n) * m.depth);
       Buffer<float> out(static_cast<size_t>(n) * m.columns);
       fill_bf16<<<264, 256>>>(reinterpret_cast<__nv_bfloat16*>(x.data), x.size, 1, 1.f);
-      for (const Variant& v : variants(kind, all)) {
+      for (const Variant& v : variants(kind)) {
         if (v.tokens / 8 > n || (n > 1000 && v.tokens < 64) || (n == 256 && v.tokens < 32)) {
           continue;
         }
         for (int stages : {3, 6}) {
-        if (stages == 6 && (v.tokens > 16 || n > 64)) {
-          continue;
-        }
-        ProductArgs args{};
-        args.x = x.data;
-        args.out = out.data;
-        args.x_stride = args.depth = m.depth;
-        args.out_stride = args.columns = args.split = m.columns;
-        args.rows = n;
-        args.block_rows = 128;
-        args.group = 32;
-        args.gated = args.narrow = m.gated;
-        args.stages = stages;
-        double us = time_us([&](int i) {
-          args.w = w.values.data + i % m.copies * w.bytes;
-          args.w_scales = w.scales.data + i % m.copies * w.count;
-          launch(v, args, (n + v.tokens - 1) / v.tokens);
-        }, 5, 8);
-        std::printf("%s %-14s %4d tokens, width %-14s %d stages: %8.1f us %6.0f GB/s (%.2f) %5.0f TF\n", kinds[kind], m.name, n, v.name.c_str(), stages, us,
-                    w.total() / us / 1e3, w.total() / us / 1e3 / rate, 2.0 * n * height * m.depth / us / 1e6);
-        std::fflush(stdout);
+          if (stages == 6 && (v.tokens > 16 || n > 64)) {
+            continue;
+          }
+          ProductArgs args{};
+          args.x = x.data;
+          args.out = out.data;
+          args.x_stride = args.depth = m.depth;
+          args.out_stride = args.columns = args.split = m.columns;
+          args.rows = n;
+          args.block_rows = 128;
+          args.group = 32;
+          args.gated = args.narrow = m.gated;
+          args.stages = stages;
+          double us = time_us([&](int i) {
+            args.w = w.values.data + i % m.copies * w.bytes;
+            args.w_scales = w.scales.data + i % m.copies * w.count;
+            launch(v, args, (n + v.tokens - 1) / v.tokens);
+          }, 5, 8);
+          std::printf("%s %-14s %4d tokens, width %-14s %d stages: %8.1f us %6.0f GB/s (%.2f) %5.0f TF\n", kinds[kind], m.name, n, v.name.c_str(), stages, us,
+                      w.total() / us / 1e3, w.total() / us / 1e3 / rate, 2.0 * n * height * m.depth / us / 1e6);
+          std::fflush(stdout);
         }
       }
     }
@@ -755,10 +742,10 @@ int main(int count, char** words) {
     std::printf("device copy %.0f GB/s\n", rate);
     time_attention(rate);
     for (Kind kind : {FP8, INT4, BF16}) {
-      time_experts(kind, rate, has("all"));
+      time_experts(kind, rate);
     }
     for (Kind kind : {FP8, BF16, INT4}) {
-      time_dense(kind, rate, has("all"));
+      time_dense(kind, rate);
     }
   }
   std::printf("%d failures\n", failures);

@@ -40,7 +40,7 @@ if [[ $parts == *check* ]]; then
   timeout 120 "${java[@]}" dev.moontide.device.DeviceTests \
     $tests.cuda.CudaOpsAgreementTest $tests.cuda.CudaBitInvarianceTest $tests.cuda.QuantizedProductsTest \
     $tests.cuda.CudaAttentionTest $tests.model.HopperPathTest "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
-    "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
+    "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String,dev.moontide.cuda.KernelPath)" \
     "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
     $tests.engine.DeviceDrawsTest \
     2>&1 | tee "$results/checks.txt"
@@ -78,7 +78,7 @@ fi
 if [[ $parts == *memory* ]]; then
   if command -v compute-sanitizer >/dev/null; then
     timeout 90 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "${java[@]}" dev.moontide.device.DeviceTests \
-      "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String)" \
+      "$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String,dev.moontide.cuda.KernelPath)" \
       "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" \
       "$tests.model.HopperPathTest#rowsHaveTheSameBitsInAnySteps" \
       "$tests.model.HopperPathTest#trieTokensHaveTheBitsOfTheirPath" \

@@ -25,6 +25,7 @@ struct StepLayout {
   DEVICE int cache_index(int t) const { return base[base[4] + t]; }
   DEVICE int prefix_length(int t) const { return base[base[5] + t]; }
   DEVICE int ancestor_start(int t) const { return base[base[6] + t]; }
+  DEVICE const int* ancestors_of(int t) const { return base + base[7] + ancestor_start(t); }
   DEVICE int ancestor(int i) const { return base[base[7] + i]; }
   // The block table of the sequence token t belongs to.
   DEVICE const int* block_table(int t) const { return base + base[base[8] + t]; }

@@ -108,6 +108,7 @@ DEVICE uint32_t fused_half(uint32_t a, uint32_t b, uint32_t c) {
 DEVICE uint32_t fused_pair(uint32_t a, uint32_t b, uint32_t c) {
   return fused_half(a >> 16, b >> 16, c >> 16) << 16 | fused_half(a & 0xffffu, b & 0xffffu, c & 0xffffu);
 }
+DEVICE float power_of_two(float x) { return exp2f(x); }
 DEVICE uint32_t pair_of(float first, float second) {
   return rounded_half(second) << 16 | rounded_half(first);
 }

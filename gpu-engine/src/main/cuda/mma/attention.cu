@@ -16,8 +16,8 @@
 // of 32 entries, in splits of 512 that begin at multiples of 512; the splits are combined in order.
 // So a row's bits are a function of its own entries alone. Queries and weights are rounded to bf16.
 //
-// A block takes a token, a split and 16 HM heads: two warps to 16 heads. Of a tile's scores either
-// warp sums half of the 576 columns, of the latents it sums 256 columns.
+// A block takes a token, a split and 16 HM heads: four warps to 16 heads. Of a tile's scores each
+// computes a quarter, 16 entries by every other 32 of the 576 columns; of the latents it sums 128.
 #include "mma/forms.cuh"
 #include "step.cuh"
 
@@ -74,7 +74,7 @@ KERNEL(mma_prepare_queries, PrepareArgs, THREADS) {
 struct AttendArgs {
   uint16_t* out;            // bf16 [tokens, heads, LATENT]: of tokens with one split
   float* sums;              // [tokens, heads, splits, LATENT], not normalised: of the others
-  float* extremes;          // largest score and total of weights [tokens, heads, splits, 2]
+  float* extremes;          // largest score, of base two, and total [tokens, heads, splits, 2]
   const uint16_t* queries;  // bf16 [tokens, heads, WIDTH]
   const uint16_t* cache;    // bf16 [blocks, block_size, WIDTH] of one layer
   const int* step;
@@ -82,7 +82,6 @@ struct AttendArgs {
   int splits;  // room for each row's splits
   int heads;
   int block_size;
-  int stages;  // of the ring of tiles
   float scale;
 };
 
@@ -93,39 +92,43 @@ DEVICE int swizzle(int piece, int row) { return piece ^ ((row & 1) << 2 | (row >
 // Where the scores of a row have an entry's: rows one apart meet in no bank.
 DEVICE int score_place(int row, int entry) { return row * ENTRIES + (entry ^ (row & 3) << 3); }
 
-// The lane's eight inputs of a chunk of 32 columns of a row.
-DEVICE const char* inputs(const char* rows, int row, int chunk) {
-  int piece = chunk % 2 * 4 + thread_index() % 4;
-  return rows + row * ROW_BYTES + chunk / 2 * 128 + swizzle(piece, row) * 16;
+// The lane's eight inputs of the first, or second, 32 of each 64 columns of a row; 128 bytes apart.
+DEVICE const char* inputs(const char* rows, int row, int half) {
+  return rows + row * ROW_BYTES + swizzle(half * 4 + thread_index() % 4, row) * 16;
 }
 
-// Brings tiles of cache entries into the ring: eight lanes copy an entry.
+// Brings tiles of cache entries into shared memory: eight lanes copy an entry.
 template <int HM>
 struct TileCopies {
-  static const int AT_ONCE = HM * 8;
+  static const int AT_ONCE = HM < 2 ? 16 * HM : ENTRIES;
   static const int ROUNDS = ENTRIES / AT_ONCE;
   const AttendArgs& args;
-  StepLayout step;
-  int token;
+  int table;      // of the token's blocks, in the step's layout
+  int ancestors;  // likewise: what the token sees from entry `prefix` on, counted from there
+  int prefix;
   int end;
-  int next;             // first entry of the lane's in the next tile
+  int next;         // first entry of the lane's in the next tile
   int row[ROUNDS];  // of the cache, of the next tile's entries; below 0 for none
 
-  DEVICE TileCopies(const AttendArgs& args, int token, int begin, int end)
-      : args(args), step{args.step}, token(token), end(end), next(begin + thread_index() / 8) {
+  DEVICE TileCopies(const AttendArgs& args, const StepLayout& step, int token, int begin, int end)
+      : args(args),
+        table((int)(step.block_table(token) - step.base)),
+        ancestors((int)(step.ancestors_of(token) - step.base)),
+        prefix(step.prefix_length(token)),
+        end(end),
+        next(begin + thread_index() / 8) {
     find();
   }
 
   // Ahead of the copies, which wait for what this reads.
   DEVICE void find() {
-    int prefix = step.prefix_length(token);
 #pragma unroll
     for (int i = 0; i < ROUNDS; i++) {
       int seen = next + i * AT_ONCE;
       row[i] = -1;
       if (seen < end) {
-        int entry = seen < prefix ? seen : step.ancestor(step.ancestor_start(token) + seen - prefix);
-        row[i] = step.block_table(token)[entry / args.block_size] * args.block_size +
+        int entry = seen < prefix ? seen : args.step[ancestors + seen - prefix];
+        row[i] = args.step[table + entry / args.block_size] * args.block_size +
                  entry % args.block_size;
       }
     }
@@ -133,6 +136,9 @@ struct TileCopies {
   }
 
   DEVICE void start(char* tile) {
+    if (thread_index() >= AT_ONCE * 8) {
+      return;
+    }
     int piece = thread_index() % 8;
 #pragma unroll
     for (int i = 0; i < ROUNDS; i++) {
@@ -149,7 +155,7 @@ struct TileCopies {
   }
 };
 
-// Grid (tokens, groups of heads, splits). Dynamic shared memory: queries, scores, the ring.
+// Grid (tokens, groups of heads, splits). Dynamic shared memory: queries, scores, two tiles.
 template <int HM>
 DEVICE void attend_latents(const AttendArgs& args) {
   const int ROWS = HM * MMA_ROWS;
@@ -159,8 +165,7 @@ DEVICE void attend_latents(const AttendArgs& args) {
   if (t >= step.tokens() || begin >= step.visible(t)) {
     return;
   }
-  int visible = step.visible(t);
-  int end = smaller(visible, begin + SPLIT);
+  int end = smaller(step.visible(t), begin + SPLIT);
   int first_head = block_y() * ROWS;
   int heads = smaller(ROWS, args.heads - first_head);
   char* queries = dynamic_shared();
@@ -171,125 +176,103 @@ DEVICE void attend_latents(const AttendArgs& args) {
   int m = warp % HM * MMA_ROWS + lane / 4;  // the lane's rows are m and m + 8
   int n = warp / HM;
   int quad = lane % 4;
+  // The warp's quarter of a tile's scores.
+  int half = n % 2;
+  int first_entry = n / 2 * 16;
+  const char* query = inputs(queries, m, half);
 
   const char* from = (const char*)(args.queries + ((int64_t)block_x() * args.heads + first_head) * WIDTH);
-  for (int i = thread_index(); i < ROWS * COPIES * 8; i += HM * 2 * WARP) {
+  for (int i = thread_index(); i < ROWS * COPIES * 8; i += HM * 4 * WARP) {
     int row = i / (COPIES * 8);
     int piece = i % (COPIES * 8);
     copy_16(queries + row * ROW_BYTES + piece / 8 * 128 + swizzle(piece % 8, row) * 16,
             from + (row < heads ? row : 0) * ROW_BYTES + piece * 16, row < heads);
   }
-  int tiles = ceil_div(end - begin, ENTRIES);
-  TileCopies<HM> copies(args, t, begin, end);
-  for (int s = 0; s < args.stages - 1; s++) {
-    if (s < tiles) {
-      copies.start(ring + s * TILE_BYTES);
-    }
-    end_copies();
-  }
+  TileCopies<HM> copies(args, step, t, begin, end);
+  copies.start(ring);
+  end_copies();
 
-  float sums[32][4];
-#pragma unroll
-  for (int j = 0; j < 32; j++) {
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      sums[j][e] = 0.0f;
-    }
-  }
+  float sums[16][4] = {};
   float largest[2] = {-infinity(), -infinity()};
   float total[2] = {0.0f, 0.0f};
-  int slot = 0;
-  int free_slot = args.stages - 1;
-  for (int index = 0; index < tiles; index++) {
-    if (args.stages == 2) {
-      await_copies<0>();
-    } else {
-      await_copies<1>();
-    }
+  float scale = product(args.scale, 1.44269504f);  // to powers of two
+  int at = 0;  // of the tile in the ring
+  for (int count = end - begin; count > 0; count -= ENTRIES) {
+    await_copies<0>();
     sync_block();
-    if (index + args.stages - 1 < tiles) {
-      copies.start(ring + free_slot * TILE_BYTES);
+    if (count > ENTRIES) {
+      copies.start(ring + (TILE_BYTES - at));
     }
     end_copies();
-    free_slot = slot;
-    const char* tile = ring + slot * TILE_BYTES;
+    const char* tile = ring + at;
+    at = TILE_BYTES - at;
 
-    float part[4][4] = {};
-#pragma unroll 1
+    const char* key = inputs(tile, first_entry + lane / 4, half);
+    float part[2][4] = {};
+#pragma unroll(HM < 4 ? 3 : 1)
     for (int c = 0; c < COPIES; c++) {
-      int chunk = n * COPIES + c;
       uint32_t a[2][4];
-      load_steps<Bf16Form>(a, inputs(queries, m, chunk), inputs(queries, m + 8, chunk));
-      Words4 b[4];
+      load_steps<Bf16Form>(a, query + c * 128, query + 8 * ROW_BYTES + c * 128);
+      Words4 b[2];
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
-        b[j] = *(const Words4*)inputs(tile, j * 8 + lane / 4, chunk);
+      for (int j = 0; j < 2; j++) {
+        b[j] = *(const Words4*)(key + j * 8 * ROW_BYTES + c * 128);
       }
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
-        multiply(part[j], a[0], b[j].x, b[j].y);
-      }
+      for (int s = 0; s < 2; s++) {
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
-        multiply(part[j], a[1], b[j].z, b[j].w);
+        for (int j = 0; j < 2; j++) {
+          multiply(part[j], a[s], s == 0 ? b[j].x : b[j].z, s == 0 ? b[j].y : b[j].w);
+        }
       }
     }
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
+    for (int j = 0; j < 2; j++) {
 #pragma unroll
-      for (int e = 0; e < 4; e++) {
-        scores[n * ROWS * ENTRIES + score_place(m + e / 2 * 8, j * 8 + quad * 2 + e % 2)] = part[j][e];
+      for (int h = 0; h < 2; h++) {
+        int place = score_place(m + h * 8, first_entry + j * 8 + quad * 2);
+        *(Floats2*)(scores + half * ROWS * ENTRIES + place) = {part[j][2 * h], part[j][2 * h + 1]};
       }
     }
     sync_block();
 
-    // Either warp of the heads has all their scores, a lane those that its operand of weights holds:
+    // Each warp of the heads has all their scores, a lane those that its operand of weights holds:
     // of entries 8 j + 2 quad and the next.
-    float score[4][4];
-    float most[2] = {largest[0], largest[1]};
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-#pragma unroll
-      for (int e = 0; e < 4; e++) {
-        int entry = j * 8 + quad * 2 + e % 2;
-        const float* at = scores + score_place(m + e / 2 * 8, entry);
-        score[j][e] = index * ENTRIES + entry < end - begin
-                          ? product(sum(at[0], at[ROWS * ENTRIES]), args.scale)
-                          : -infinity();
-        most[e / 2] = fmaxf(most[e / 2], score[j][e]);
-      }
-    }
-    float shrink[2];
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      most[h] = fmaxf(most[h], shuffle_xor(most[h], 1));
-      most[h] = fmaxf(most[h], shuffle_xor(most[h], 2));
-      shrink[h] = largest[h] == most[h] ? 1.0f : exponential(largest[h] - most[h]);
-      largest[h] = most[h];
-    }
     uint32_t weights[2][4];
-    float added[2] = {0.0f, 0.0f};
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      float weight[4];
-#pragma unroll
-      for (int e = 0; e < 4; e++) {
-        weight[e] = exponential(score[j][e] - most[e / 2]);
-        added[e / 2] = sum(added[e / 2], weight[e]);
-      }
-      weights[j / 2][j % 2 * 2] = pair_of(weight[0], weight[1]);
-      weights[j / 2][j % 2 * 2 + 1] = pair_of(weight[2], weight[3]);
-    }
+    float shrink[2];
+    int left = count - quad * 2;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-      added[h] = sum(added[h], shuffle_xor(added[h], 1));
-      added[h] = sum(added[h], shuffle_xor(added[h], 2));
-      total[h] = fused(total[h], shrink[h], added[h]);
-    }
-    // Times one changes nothing, so whether a warp skips it is all the same.
-    if (warp_max(shrink[0] == 1.0f && shrink[1] == 1.0f ? 0.0f : 1.0f) > 0.0f) {
+      float score[4][2];
+      float most = largest[h];
 #pragma unroll
-      for (int j = 0; j < 32; j++) {
+      for (int j = 0; j < 4; j++) {
+        const float* at = scores + score_place(m + h * 8, j * 8 + quad * 2);
+        Floats2 one = *(const Floats2*)at;
+        Floats2 other = *(const Floats2*)(at + ROWS * ENTRIES);
+        score[j][0] = left > j * 8 ? product(sum(one.x, other.x), scale) : -infinity();
+        score[j][1] = left > j * 8 + 1 ? product(sum(one.y, other.y), scale) : -infinity();
+        most = fmaxf(most, fmaxf(score[j][0], score[j][1]));
+      }
+      most = fmaxf(most, shuffle_xor(most, 1));
+      most = fmaxf(most, shuffle_xor(most, 2));
+      shrink[h] = largest[h] == most ? 1.0f : power_of_two(largest[h] - most);
+      largest[h] = most;
+      float added = 0.0f;
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        float first = power_of_two(score[j][0] - most);
+        float second = power_of_two(score[j][1] - most);
+        added = sum(added, sum(first, second));
+        weights[j / 2][j % 2 * 2 + h] = pair_of(first, second);
+      }
+      added = sum(added, shuffle_xor(added, 1));
+      added = sum(added, shuffle_xor(added, 2));
+      total[h] = fused(total[h], shrink[h], added);
+    }
+    if (shrink[0] != 1.0f || shrink[1] != 1.0f) {
+#pragma unroll
+      for (int j = 0; j < 16; j++) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
           sums[j][e] = product(sums[j][e], shrink[e / 2]);
@@ -298,24 +281,23 @@ DEVICE void attend_latents(const AttendArgs& args) {
     }
     // Of 16 entries and 16 columns: lanes 0 to 7 name entries 0 to 7 at columns 0 to 7, the next
     // entries 8 to 15, the others those at columns 8 to 15.
+    const char* values = tile + lane % 16 * ROW_BYTES + n * 256;
+    int piece = swizzle(lane / 16, lane % 16);
 #pragma unroll 1
     for (int s = 0; s < 2; s++) {
-      int entry = s * 16 + lane % 16;
       uint32_t own[4];
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         own[i] = s == 0 ? weights[0][i] : weights[1][i];
       }
 #pragma unroll
-      for (int j = 0; j < 16; j++) {
-        int piece = n * 32 + j * 2 + lane / 16;
-        uint32_t values[4];
-        load_transposed(values, tile + entry * ROW_BYTES + piece / 8 * 128 + swizzle(piece % 8, entry) * 16);
-        multiply(sums[2 * j], own, values[0], values[1]);
-        multiply(sums[2 * j + 1], own, values[2], values[3]);
+      for (int j = 0; j < 8; j++) {
+        uint32_t pairs[4];
+        load_transposed(pairs, values + s * 16 * ROW_BYTES + j / 4 * 128 + (piece ^ j % 4 * 2) * 16);
+        multiply(sums[2 * j], own, pairs[0], pairs[1]);
+        multiply(sums[2 * j + 1], own, pairs[2], pairs[3]);
       }
     }
-    slot = slot + 1 == args.stages ? 0 : slot + 1;
   }
 
 #pragma unroll
@@ -324,12 +306,12 @@ DEVICE void attend_latents(const AttendArgs& args) {
       continue;
     }
     int64_t row = (int64_t)block_x() * args.heads + first_head + m + 8 * h;
-    int column = n * 256 + quad * 2;
-    if (visible <= SPLIT) {
+    int column = n * 128 + quad * 2;
+    if (step.visible(t) <= SPLIT) {
       float inverse = quotient(1.0f, total[h]);
       uint16_t* out = args.out + row * LATENT + column;
 #pragma unroll
-      for (int j = 0; j < 32; j++) {
+      for (int j = 0; j < 16; j++) {
         *(uint32_t*)(out + j * 8) =
             pair_of(product(sums[j][2 * h], inverse), product(sums[j][2 * h + 1], inverse));
       }
@@ -337,7 +319,7 @@ DEVICE void attend_latents(const AttendArgs& args) {
       int64_t split = row * args.splits + block_z();
       float* out = args.sums + split * LATENT + column;
 #pragma unroll
-      for (int j = 0; j < 32; j++) {
+      for (int j = 0; j < 16; j++) {
         out[j * 8] = sums[j][2 * h];
         out[j * 8 + 1] = sums[j][2 * h + 1];
       }
@@ -348,9 +330,9 @@ DEVICE void attend_latents(const AttendArgs& args) {
     }
   }
 }
-KERNEL(mma_attend_16, AttendArgs, 64) { attend_latents<1>(args); }
-KERNEL(mma_attend_32, AttendArgs, 128) { attend_latents<2>(args); }
-KERNEL(mma_attend_64, AttendArgs, 256) { attend_latents<4>(args); }
+KERNEL(mma_attend_16, AttendArgs, 128) { attend_latents<1>(args); }
+KERNEL(mma_attend_32, AttendArgs, 256) { attend_latents<2>(args); }
+KERNEL(mma_attend_64, AttendArgs, 512) { attend_latents<4>(args); }
 
 // The splits of a token that has several, in order, normalised. Grid (tokens, heads).
 KERNEL(mma_combine_splits, AttendArgs, THREADS) {
@@ -368,12 +350,12 @@ KERNEL(mma_combine_splits, AttendArgs, THREADS) {
   }
   float total = 0.0f;
   for (int s = 0; s < count; s++) {
-    total = fused(extremes[2 * s + 1], exponential(extremes[2 * s] - largest), total);
+    total = fused(extremes[2 * s + 1], power_of_two(extremes[2 * s] - largest), total);
   }
   for (int c = thread_index(); c < LATENT; c += THREADS) {
     float value = 0.0f;
     for (int s = 0; s < count; s++) {
-      float weight = exponential(extremes[2 * s] - largest);
+      float weight = power_of_two(extremes[2 * s] - largest);
       value = fused(args.sums[(row * args.splits + s) * LATENT + c], weight, value);
     }
     args.out[row * LATENT + c] = to_bf16(quotient(value, total));

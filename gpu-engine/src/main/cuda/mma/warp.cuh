@@ -15,6 +15,9 @@
 
 #include "device.cuh"
 
+struct alignas(8) Floats2 {
+  float x, y;
+};
 struct alignas(8) Words2 {
   uint32_t x, y;
 };
@@ -71,6 +74,7 @@ DEVICE uint32_t fused_pair(uint32_t a, uint32_t b, uint32_t c) {
   asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 }
+DEVICE float power_of_two(float x) { return exp2f(x); }
 // Two floats as a pair of bf16, the first in the lower half.
 DEVICE uint32_t pair_of(float first, float second) {
   uint32_t pair;

@@ -23,4 +23,7 @@ interface LinearProducts {
    * @param gateUp gate above up
    */
   void gated(CudaTensor out, CudaTensor space, CudaTensor x, CudaWeight gateUp, int n);
+
+  /** {@code out[t] = W · x[t]} for {@code n} rows, all in float32: the router's gate. */
+  void multiplyFloats(CudaTensor out, CudaTensor x, CudaWeight w, int n);
 }

@@ -15,6 +15,8 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.Rope;
 import dev.moontide.tensor.Step;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Multi-head latent attention in its absorbed form on tensor cores ({@code mma/attention.cu}), for
@@ -29,34 +31,40 @@ final class MmaAttention {
   static final int SLOTS = 512;
 
   private static final int THREADS = 256;
+
+  /** Four warps to 16 heads. */
+  private static final int THREADS_OF_HEAD = 8;
+
   private static final int LATENT = 512;
   private static final int ROPE = 64;
   private static final int WIDTH = LATENT + ROPE;
 
-  /** Cache entries of a tile of the ring. */
-  private static final int ENTRIES = 32;
+  private static final int FEWEST_HEADS = 16;
+  private static final int MOST_HEADS = 64;
 
-  private static final int MAX_STAGES = 3;
+  /** Blocks for each multiprocessor that keep the device busy. */
+  private static final double BUSY = 0.9;
+
+  /** Cache entries of a tile. */
+  private static final int ENTRIES = 32;
 
   private final Execution run;
   private final MmaKernels products;
   private final Kernel prepare;
-  private final Kernel attend;
+  private final List<Kernel> attend = new ArrayList<>();
   private final Kernel combine;
-  private final int heads;
-  private final int stages;
 
-  /** For {@code attention}, which {@link #suits} it. */
-  MmaAttention(Execution run, Kernels kernels, MmaKernels products, Attention attention) {
+  MmaAttention(Execution run, Kernels kernels, MmaKernels products) {
     this.run = run;
     this.products = products;
     prepare = kernels.kernel("mma_prepare_queries", THREADS);
     combine = kernels.kernel("mma_combine_splits", THREADS);
-    int most = run.device.maxSharedBytes();
-    heads = headsOfBlock(attention.heads(), most);
-    stages = sharedBytes(heads, MAX_STAGES) <= most ? MAX_STAGES : 2;
-    // Two warps to 16 heads.
-    attend = kernels.kernel("mma_attend_" + heads, 4 * heads, sharedBytes(heads, stages));
+    for (int heads = FEWEST_HEADS; heads <= MOST_HEADS; heads *= 2) {
+      if (sharedBytes(heads) <= run.device.maxSharedBytes()) {
+        attend.add(
+            kernels.kernel("mma_attend_" + heads, THREADS_OF_HEAD * heads, sharedBytes(heads)));
+      }
+    }
   }
 
   /** Whether the kernels take {@code attention}; else {@link LatentAttention} does. */
@@ -64,20 +72,31 @@ final class MmaAttention {
     return attention.latentDim() == LATENT && attention.ropeDim() == ROPE;
   }
 
-  /** The queries of a block's heads, two parts of their scores, and the ring. */
-  private static int sharedBytes(int heads, int stages) {
+  /** The queries of a block's heads, two parts of their scores, and two tiles of entries. */
+  private static int sharedBytes(int heads) {
     return heads * WIDTH * Short.BYTES
         + 2 * heads * ENTRIES * Float.BYTES
-        + stages * ENTRIES * WIDTH * Short.BYTES;
+        + 2 * ENTRIES * WIDTH * Short.BYTES;
   }
 
-  /** Heads of a block: as few as hold all, up to as many as shared memory holds. */
-  private static int headsOfBlock(int all, int sharedBytes) {
-    int heads = 16;
-    while (heads < Math.min(all, 64) && sharedBytes(2 * heads, 2) <= sharedBytes) {
-      heads *= 2;
+  private static int headsOf(Kernel kernel) {
+    return kernel.threads() / THREADS_OF_HEAD;
+  }
+
+  /**
+   * The kernel with the most heads a block of which there are blocks enough to keep the device
+   * busy; a row's bits do not depend on it.
+   */
+  private Kernel attend(int heads, int rows) {
+    Kernel chosen = attend.get(0);
+    for (Kernel kernel : attend.subList(1, attend.size())) {
+      boolean isFilled = 2 * heads > headsOf(kernel);
+      int blocks = rows * Products.tiles(heads, headsOf(kernel));
+      if (isFilled && blocks >= run.device.multiprocessors() * BUSY) {
+        chosen = kernel;
+      }
     }
-    return heads;
+    return chosen;
   }
 
   private static int rangeTokens(int capacity) {
@@ -188,8 +207,9 @@ final class MmaAttention {
 
   private void attend(
       Space space, Part part, CudaCache cache, long entries, long layout, Attention attention) {
-    launch(attend, space, part, cache, entries, layout, attention)
-        .grid(part.tokens(), Products.tiles(attention.heads(), heads), part.splits());
+    Kernel kernel = attend(attention.heads(), part.tokens() * part.splits());
+    launch(kernel, space, part, cache, entries, layout, attention)
+        .grid(part.tokens(), Products.tiles(attention.heads(), headsOf(kernel)), part.splits());
     if (part.splits() > 1) {
       launch(combine, space, part, cache, entries, layout, attention)
           .grid(part.tokens(), attention.heads(), 1);
@@ -217,7 +237,6 @@ final class MmaAttention {
         .integer(part.splits())
         .integer(attention.heads())
         .integer(cache.blockSize())
-        .integer(stages)
         .real(attention.softmaxScale());
   }
 }

@@ -16,10 +16,11 @@ package dev.moontide.cuda;
  * bf16, SwiGLU within the first product.
  */
 final class MmaExpertProducts implements RoutedProducts {
-  /** Pairs an expert, on average, up to which few experts have more than a width's tokens. */
-  private static final double FEW_PAIRS = 2.5;
+  /** Pairs an expert, on average, up to which the width of few tokens is the fastest. */
+  private static final int FEW_PAIRS = 8;
 
-  private static final int SOME_PAIRS = 24;
+  /** Likewise for the next width. */
+  private static final int SOME_PAIRS = 48;
 
   private final Execution run;
   private final MmaKernels kernels;

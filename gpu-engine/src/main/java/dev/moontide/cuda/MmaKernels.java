@@ -26,28 +26,24 @@ import org.jspecify.annotations.Nullable;
 final class MmaKernels {
   /** Tokens of a block. */
   enum Width {
-    FEW(8, 128, 3),
-    SOME(32, 128, 3),
-    MANY(128, 256, 4);
+    FEW(8),
+    SOME(32),
+    MANY(64);
 
     final int tokens;
-    private final int threads;
-    private final int stages;
 
-    Width(int tokens, int threads, int stages) {
+    Width(int tokens) {
       this.tokens = tokens;
-      this.threads = threads;
-      this.stages = stages;
-    }
-
-    /** For {@code n} rows that every weight is multiplied with. */
-    static Width of(int n) {
-      if (n <= FEW.tokens) {
-        return FEW;
-      }
-      return n <= SOME.tokens ? SOME : MANY;
     }
   }
+
+  private static final int THREADS = 128;
+
+  /** Stages of a ring where shared memory holds them: more would leave room for fewer blocks. */
+  private static final int MAX_STAGES = 3;
+
+  /** Rows up to which the wider blocks of a weight of few columns would be too few. */
+  private static final int FEW_BLOCKS = 128;
 
   /** Output columns of a block, and of one that gates. */
   private static final int COLUMNS = 128;
@@ -61,17 +57,19 @@ final class MmaKernels {
   private record Ring(Kernel kernel, int stages) {}
 
   private final Launcher launcher;
+  private final int multiprocessors;
   private final Map<WeightForm, Map<Width, Ring>> rings = new EnumMap<>(WeightForm.class);
 
   MmaKernels(Execution run, Kernels kernels) {
     launcher = run.launcher;
+    multiprocessors = run.device.multiprocessors();
     for (WeightForm form : new WeightForm[] {WeightForm.BF16, WeightForm.FP8, WeightForm.INT4}) {
       Map<Width, Ring> widths = new EnumMap<>(Width.class);
       for (Width width : Width.values()) {
         int stage = stageBytes(form, width.tokens);
-        int stages = Math.max(2, Math.min(width.stages, run.device.maxSharedBytes() / stage));
+        int stages = Math.max(2, Math.min(MAX_STAGES, run.device.maxSharedBytes() / stage));
         String name = "mma_" + form.kernelName() + "_" + width.tokens;
-        widths.put(width, new Ring(kernels.kernel(name, width.threads, stages * stage), stages));
+        widths.put(width, new Ring(kernels.kernel(name, THREADS, stages * stage), stages));
       }
       rings.put(form, widths);
     }
@@ -111,9 +109,22 @@ final class MmaKernels {
     }
   }
 
+  /** For {@code n} rows that every weight is multiplied with, {@code blocks} of its columns. */
+  private Width width(int n, int blocks) {
+    if (n <= Width.FEW.tokens) {
+      return Width.FEW;
+    }
+    boolean isSome = n <= Width.SOME.tokens || (n <= FEW_BLOCKS && blocks < multiprocessors);
+    return isSome ? Width.SOME : Width.MANY;
+  }
+
   /** A product of {@code n} rows. */
-  void run(Product product, Width width, int n) {
-    launch(product, width, 0, null, n);
+  void run(Product product, int n) {
+    launch(product, width(n, blocks(product)), 0, null, n);
+  }
+
+  private static int blocks(Product product) {
+    return Products.tiles(product.columns(), product.isGated() ? GATED_COLUMNS : COLUMNS);
   }
 
   /**
@@ -157,9 +168,7 @@ final class MmaKernels {
         .flag(product.add())
         .integer(ring.stages())
         .grid(
-            Products.tiles(product.columns(), product.isGated() ? GATED_COLUMNS : COLUMNS),
-            tiles == null ? Products.tiles(rows, width.tokens) : tiles.count(),
-            1);
+            blocks(product), tiles == null ? Products.tiles(rows, width.tokens) : tiles.count(), 1);
   }
 
   /**
@@ -170,7 +179,8 @@ final class MmaKernels {
 
   /** {@code count} products of {@code n} rows to {@code columns}. */
   void runBatch(Batch batch, int count, int columns, int n) {
-    Width width = Width.of(n);
+    int blocks = Products.tiles(columns, COLUMNS);
+    Width width = width(n, blocks * count);
     Ring ring = ring(WeightForm.BF16, width);
     int depth = batch.depth();
     launcher
@@ -200,7 +210,7 @@ final class MmaKernels {
         .flag(true)
         .flag(false)
         .integer(ring.stages())
-        .grid(Products.tiles(columns, COLUMNS), Products.tiles(n, width.tokens), count);
+        .grid(blocks, Products.tiles(n, width.tokens), count);
   }
 
   private Ring ring(WeightForm form, Width width) {

@@ -13,10 +13,18 @@ package dev.moontide.cuda;
 
 /** Products with weights every token is multiplied with, by {@code mma.sync}. */
 final class MmaProducts implements LinearProducts {
-  private final MmaKernels kernels;
+  private static final int ROUTER_THREADS = 128;
+  private static final int ROUTER_EXPERTS = 16;
+  private static final int ROUTER_ROWS = 4;
 
-  MmaProducts(MmaKernels kernels) {
-    this.kernels = kernels;
+  private final Execution run;
+  private final MmaKernels products;
+  private final Kernel router;
+
+  MmaProducts(Execution run, Kernels kernels, MmaKernels products) {
+    this.run = run;
+    this.products = products;
+    router = kernels.kernel("mma_router_logits", ROUTER_THREADS);
   }
 
   @Override
@@ -31,10 +39,22 @@ final class MmaProducts implements LinearProducts {
 
   private void run(
       CudaTensor out, CudaTensor x, CudaWeight w, int n, boolean isGated, boolean add) {
-    kernels.run(
+    products.run(
         new MmaKernels.Product(
             x.memory().address(), w, out.memory().address(), out.columns(), isGated, add),
-        MmaKernels.Width.of(n),
         n);
+  }
+
+  @Override
+  public void multiplyFloats(CudaTensor out, CudaTensor x, CudaWeight w, int n) {
+    run.launcher
+        .of(router)
+        .pointer(out.memory())
+        .pointer(x.memory())
+        .pointer(w.values())
+        .integer(n)
+        .integer(w.rows())
+        .integer(w.columns())
+        .grid(Products.tiles(w.rows(), ROUTER_EXPERTS), Products.tiles(n, ROUTER_ROWS), 1);
   }
 }

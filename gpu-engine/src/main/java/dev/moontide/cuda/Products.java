@@ -86,8 +86,8 @@ final class Products implements LinearProducts {
     rows.swiglu(out, space, n);
   }
 
-  /** {@code out[t] = W · x[t]}, all in float32. */
-  void multiplyFloats(CudaTensor out, CudaTensor x, CudaWeight w, int n) {
+  @Override
+  public void multiplyFloats(CudaTensor out, CudaTensor x, CudaWeight w, int n) {
     launch(floats, out, x.memory().address(), 0, w, n, false, 16);
   }
 

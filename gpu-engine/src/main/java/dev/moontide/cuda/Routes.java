@@ -19,11 +19,11 @@ final class Routes {
   private static final int THREADS = 128;
 
   private final Execution run;
-  private final Products products;
+  private final LinearProducts products;
   private @Nullable Kernel kernel;
   private @Nullable Router shape;
 
-  Routes(Execution run, Products products) {
+  Routes(Execution run, LinearProducts products) {
     this.run = run;
     this.products = products;
   }

@@ -48,18 +48,17 @@ final class RowMajorOps extends CudaOps {
    */
   RowMajorOps(CudaDevice device, KernelPath path, MemoryNeeds needs, Owned owned) {
     super(device, path, needs, owned);
-    Products simple = new Products(run, rows);
     if (path == KernelPath.MMA) {
       mma = new MmaKernels(run, kernels);
-      products = new MmaProducts(mma);
+      products = new MmaProducts(run, kernels, mma);
       experts = new MmaExpertProducts(run, mma);
     } else {
       mma = null;
-      products = simple;
+      products = new Products(run, rows);
       experts = new ExpertProducts(run, rows);
     }
     attention = new LatentAttention(run);
-    routes = new Routes(run, simple);
+    routes = new Routes(run, products);
   }
 
   @Override
@@ -96,7 +95,7 @@ final class RowMajorOps extends CudaOps {
     device.bind();
     synchronized (mma) {
       if (mmaAttention == null) {
-        mmaAttention = new MmaAttention(run, kernels, mma, shape);
+        mmaAttention = new MmaAttention(run, kernels, mma);
       }
     }
     return LatentHeads.upload(source, shape, weights, staging);

@@ -69,14 +69,25 @@ final class AttentionScene {
     }
   }
 
-  /** Computes a step: a row of the result for each of its tokens. */
-  Tensor run(Step step) {
-    int n = step.tokens();
-    int[] ids = new int[n];
-    for (int t = 0; t < n; t++) {
+  private static int[] ids(Step step) {
+    int[] ids = new int[step.tokens()];
+    for (int t = 0; t < ids.length; t++) {
       ids[t] = step.tokenId(t);
     }
-    ops.appendLatent(cache, LAYER, Cells.floats(ops, kv, ids), FROM, gain, rope, attention, step);
+    return ids;
+  }
+
+  /** Writes a step's cache entries. */
+  void append(Step step) {
+    Tensor rows = Cells.floats(ops, kv, ids(step));
+    ops.appendLatent(cache, LAYER, rows, FROM, gain, rope, attention, step);
+  }
+
+  /** Computes a step: a row of the result for each of its tokens. */
+  Tensor run(Step step) {
+    append(step);
+    int n = step.tokens();
+    int[] ids = ids(step);
     Tensor out = ops.operand(n + 1, attention.outputColumns());
     ops.latentAttention(
         out, Cells.floats(ops, queries, ids), cache, LAYER, kvB, rope, attention, step);

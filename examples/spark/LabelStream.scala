@@ -15,7 +15,11 @@ import scala.jdk.CollectionConverters._
 
 /** Labels a stream of requests from a Scala program: new files as they come, each row once.
   *
-  * In a shell: spark-shell --jars moontide-0.1.0.jar -i examples/spark/LabelStream.scala
+  * In a shell: spark-shell --jars moontide-0.1.0.jar, then
+  * {{{
+  * :load examples/spark/LabelStream.scala
+  * LabelStream.main(Array())
+  * }}}
   */
 object LabelStream {
   def main(arguments: Array[String]): Unit = {
@@ -29,7 +33,7 @@ object LabelStream {
       ).asJava
     )
     val requests = spark.readStream
-      .schema("id INT, text STRING")
+      .schema("id STRING, text STRING")
       .json("examples/data/clinc150/*.jsonl")
     Moontide
       .`with`(options)

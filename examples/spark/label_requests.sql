@@ -18,4 +18,4 @@ SELECT id,
        CASE WHEN length(text) > 60
             THEN ai_query(text, named_struct('max_tokens', 8, 'temperature', 0)) END AS answer
 FROM requests
-WHERE id < 20;
+WHERE id < 'test-00020';

@@ -84,31 +84,39 @@ class ResumeEndToEndTest extends EndToEnd {
 
   @Test
   void aRerunComputesWhatChanged() throws Exception {
-    String few = requests("few.jsonl", 150);
-    String more = requests("more.jsonl", 75);
+    String few = requests("few.jsonl", 300);
+    String more = requests("more.jsonl", 150);
     label(few, "out");
-    assertCounts("out", 30, 0);
+    assertCounts("out", 15, 0);
     List<String> expected = sorted("out");
 
-    label(few, "out", "--overwrite", "--partitions", "3");
-    assertCounts("out", 0, 30);
+    CommandLineRun run = told(few, "--partitions", "3");
+    assertTrue(run.err().contains("going on from the finished results in"), run.err());
+    assertCounts("out", 0, 15);
     assertEquals(expected, sorted("out"));
     // Half of the rows are new.
-    CommandLineRun run = run("label", arguments(more, path("out")).toArray(String[]::new));
+    run = run("label", arguments(more, path("out")).toArray(String[]::new));
     assertEquals(2, run.status(), "the output exists");
     label(more, "out", "--overwrite");
-    assertCounts("out", 30, 30);
+    assertCounts("out", 15, 15);
     assertTrue(sorted("out").containsAll(expected));
     // All are asked otherwise, and then as before.
-    label(few, "out", "--overwrite", "--system", "Label it.");
-    assertCounts("out", 30, 0);
+    run = told(few, "--system", "Label it.");
+    assertTrue(
+        run.err()
+            .contains(
+                "_out.moontide/results, since which this changed: --system (%s, now Label it.);"
+                    .formatted(SYSTEM)),
+        run.err());
+    assertCounts("out", 15, 0);
     assertNotEquals(expected, sorted("out"));
     label(few, "out", "--overwrite");
-    assertCounts("out", 0, 30);
+    assertCounts("out", 0, 15);
     assertEquals(expected, sorted("out"));
     assertEquals(1, segments("out"), "small segments are merged");
-    label(few, "out", "--overwrite", "--no-resume");
-    assertCounts("out", 30, 0);
+    run = told(few, "--no-resume");
+    assertFalse(run.err().contains("finished results"), run.err());
+    assertCounts("out", 15, 0);
     assertEquals(expected, sorted("out"));
     try (Stream<Path> files = Files.list(folder.resolve("_out.moontide"))) {
       assertEquals(
@@ -121,23 +129,14 @@ class ResumeEndToEndTest extends EndToEnd {
     }
   }
 
-  @Test
-  void whatChangedSinceTheLastRunIsTold() throws Exception {
-    String input = requests("in.jsonl", 1500);
-    label(input, "out");
-    List<String> arguments =
-        new ArrayList<>(arguments(input, path("out"), "--system", "Another.", "--overwrite"));
-    arguments.addAll(0, List.of("label", "--dtype", "f32", "--model", MODEL));
-    CommandLineRun run = CommandLineRun.of(arguments.toArray(String[]::new));
+  /** Labels once more, and tells what is told of earlier results. */
+  private CommandLineRun told(String input, String... options) {
+    List<String> command = new ArrayList<>(List.of("label", "--dtype", "f32", "--model", MODEL));
+    command.addAll(arguments(input, path("out"), options));
+    command.add("--overwrite");
+    CommandLineRun run = CommandLineRun.of(command.toArray(String[]::new));
     assertEquals(0, run.status(), run.err());
-    assertTrue(
-        run.err()
-            .contains(
-                "_out.moontide/results, since which this changed: --system (%s, now Another.);"
-                    .formatted(SYSTEM)),
-        run.err());
-    run = CommandLineRun.of(arguments.toArray(String[]::new));
-    assertTrue(run.err().contains("going on from the finished results in"), run.err());
+    return run;
   }
 
   @Test
@@ -159,11 +158,11 @@ class ResumeEndToEndTest extends EndToEnd {
   /** A partition fails in its middle and is tried again; the output is as without. */
   @Test
   void aFailedTaskGoesOnWhereItWas() throws Exception {
-    List<String> lines = lines(14);
-    write("first.jsonl", String.join("\n", lines.subList(0, 300)));
-    write("second.jsonl", String.join("\n", lines.subList(300, lines.size())));
+    List<String> lines = lines(15);
+    write("first.jsonl", String.join("\n", lines.subList(0, 280)));
+    write("second.jsonl", String.join("\n", lines.subList(280, lines.size())));
     // In the second batch of rows that the task draws.
-    String poisoned = lines.get(290).replaceFirst(".*\"id\": *\"([^\"]*)\".*", "$1");
+    String poisoned = lines.get(270).replaceFirst(".*\"id\": *\"([^\"]*)\".*", "$1");
     session()
         .udf()
         .register(
@@ -179,7 +178,7 @@ class ResumeEndToEndTest extends EndToEnd {
     FAILED.set(0);
     List<String> options =
         List.of("--input", path("*.jsonl"), "--prompt", "{{ text }}", "--id-column", "id");
-    List<String> few = List.of("--max-tokens", "2", "--temperature", "1", "--max-sequences", "8");
+    List<String> few = List.of("--max-tokens", "1", "--temperature", "1", "--max-sequences", "16");
     String[] common = Stream.of(options, few).flatMap(List::stream).toArray(String[]::new);
     done("generate", with(common, "--output", path("failed"), "--where", "fails_once(id)"));
     assertEquals(1, FAILED.get(), "the failure happened");
@@ -200,13 +199,14 @@ class ResumeEndToEndTest extends EndToEnd {
 
   @Test
   void aRerunAfterAKilledDriverGoesOn() throws Exception {
-    String input = requests("in.jsonl", 15);
+    String input = requests("in.jsonl", 25);
     List<String> command = new ArrayList<>();
     command.add(ProcessHandle.current().info().command().orElseThrow());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
     command.addAll(List.of("label", "--dtype", "f32", "--quiet", "--model", MODEL));
-    command.addAll(arguments(input, path("out"), "--partitions", "3"));
+    // So few at once that the driver is at work when its first results are there.
+    command.addAll(arguments(input, path("out"), "--partitions", "3", "--max-sequences", "2"));
     Path log = folder.resolve("log");
     Process driver =
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
@@ -224,13 +224,13 @@ class ResumeEndToEndTest extends EndToEnd {
     label(input, "out", "--partitions", "16");
     int reused = summary("out").get("reused").asInt();
     assertTrue(reused > 0, "nothing of the killed driver's work was kept");
-    assertEquals(300 - reused, summary("out").get("computed").asInt());
-    List<String> lines = lines(15);
+    assertEquals(180 - reused, summary("out").get("computed").asInt());
+    List<String> lines = lines(25);
     Collections.shuffle(lines, new Random(7));
     label(write("shuffled.jsonl", String.join("\n", lines)), "whole", "--partitions", "1");
-    assertEquals(300, sorted("whole").size());
+    assertEquals(180, sorted("whole").size());
     assertEquals(sorted("whole"), sorted("out"));
-    assertCounts("whole", 300, 0);
+    assertCounts("whole", 180, 0);
   }
 
   private static String read(Path file) {

@@ -12,7 +12,7 @@
 # Packs all that a machine with an NVIDIA GPU and nothing else needs to check and time the CUDA backend:
 # a Java runtime, the classes and their tests, the kernels, the small models. ./mvnw package goes first.
 #
-# pack.sh FILE.tar.gz; there: tar xf FILE.tar.gz && h200/run.sh RESULTS
+# pack.sh FILE.tar.xz; there: tar xf FILE.tar.xz && h200/run.sh RESULTS
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 file=$(realpath -m "$1")
@@ -50,5 +50,5 @@ java --add-modules=jdk.incubator.vector -cp "$engine/classes:$engine/test-classe
   dev.moontide.device.DeviceLabels encode "$root/examples" "$bundle/labels.json"
 jlink --add-modules java.base,java.logging,java.management,java.xml,jdk.unsupported,jdk.management,jdk.incubator.vector \
   --strip-debug --no-header-files --no-man-pages --compress=0 --output "$bundle/java"
-tar -C "$work" -cf - h200 | gzip -6 >"$file"
+tar -C "$work" -cf - h200 | xz -T2 -1 >"$file"
 echo "$file: $(stat -c %s "$file") bytes"

@@ -27,6 +27,9 @@
 #include <string>
 #include <vector>
 
+inline uint16_t bf16_bits(float x) { return __bfloat16_as_ushort(__float2bfloat16_rn(x)); }
+inline float bf16_value(uint16_t x) { return __bfloat162float(__ushort_as_bfloat16(x)); }
+
 #define CUDA(call)                                                                              \
   do {                                                                                          \
     cudaError_t status = (call);                                                                \

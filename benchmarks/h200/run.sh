@@ -17,7 +17,7 @@
 # run.sh RESULTS [check|time|draw|load|memory|job]...   (all, without a word)
 # job: the demonstration through Spark, where what pack-job.sh packed lies beside this folder.
 # EXAMPLES=FOLDER, the repository's examples, has it label the demonstration's rows too; CHECKPOINT=FOLDER is where
-# the checkpoint that is loaded is written (13 GB).
+# the checkpoint that is loaded is written: LOAD_EXPERTS experts (256: 13 GB; 900: 41 GB).
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 results=$1
@@ -71,7 +71,7 @@ if [[ $parts == *draw* ]]; then
 fi
 if [[ $parts == *load* ]]; then
   checkpoint=${CHECKPOINT:-$(mktemp -d)/checkpoint}
-  timeout 120 "${java[@]}" $tests.cuda.DeviceLoading "$checkpoint" 256 2>&1 | tee "$results/loading.txt"
+  timeout 120 "${java[@]}" $tests.cuda.DeviceLoading "$checkpoint" "${LOAD_EXPERTS:-256}" 2>&1 | tee "$results/loading.txt"
   [[ ${PIPESTATUS[0]} == 0 ]] || status=1
   [[ -n ${CHECKPOINT:-} ]] || rm -r "$(dirname "$checkpoint")"
 fi

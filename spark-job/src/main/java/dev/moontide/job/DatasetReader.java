@@ -18,6 +18,7 @@ import static org.apache.spark.sql.functions.when;
 
 import dev.moontide.api.MoontideException;
 import java.util.Arrays;
+import java.util.List;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.DataFrameReader;
@@ -122,8 +123,13 @@ final class DatasetReader {
 
   /** Spark fills in what it understood of a malformed line; half a row is not computed. */
   private static Dataset<Row> emptyWhereMalformed(Dataset<Row> rows) {
-    if (!Arrays.asList(rows.columns()).contains(MALFORMED)) {
+    List<String> columns = Arrays.asList(rows.columns());
+    if (!columns.contains(MALFORMED)) {
       return rows;
+    }
+    if (columns.size() == 1) {
+      throw MoontideException.configuration(
+          "no line is a JSON object; give its --input-format if it is something else");
     }
     Column wellFormed = col(MALFORMED).isNull();
     return rows.select(

@@ -54,6 +54,15 @@ class DatasetReaderTest extends LocalSession {
   }
 
   @Test
+  void aFileWithoutOneJsonLineIsRefused() throws Exception {
+    Path file = write("none.jsonl", "not json\nnor this\n");
+    String told =
+        String.valueOf(
+            assertThrows(MoontideException.class, () -> read(file.toString())).getMessage());
+    assertTrue(told.contains(file.toString()) && told.contains("no line is a JSON object"));
+  }
+
+  @Test
   void aWellFormedFileHasNoColumnForMalformedLines() throws Exception {
     Path file = write("good.jsonl", "{\"b.c\": 1, \"text\": \"x\"}\n");
     assertEquals(List.of("b.c", "text"), Arrays.asList(read(file.toString()).columns()));

@@ -189,10 +189,14 @@ class ClusterIT {
   /** What the engine logs when its weights are loaded. */
   private static final String LOADED = "EngineLoader: .*tiny-k2-instruct: ";
 
+  /** The model's path is relative to where the job is submitted, which executors do not run in. */
   @Test
   void executorsLoadTheModelOnceAndHoldAGpuEach() {
     Output output = output("label");
-    try (ChildJvm job = submit("label", configuration(), label("label"))) {
+    String model = FOLDER.toAbsolutePath().relativize(MODEL).toString();
+    Map<String, String> configuration =
+        configuration("spark.moontide.model", model, "spark.moontide.dtype", "f32");
+    try (ChildJvm job = submit("label", configuration, label("label", "--model", model))) {
       assertDone(job, output);
       Map<String, String> logs = executorLogs(job);
       assertEquals(2, logs.size());

@@ -118,9 +118,9 @@ class MoontidePluginTest {
 
   @Test
   void theEngineIsLoadedAheadSharedAndClosed() throws Exception {
-    Context context = new Context(Map.of("model", MODEL, "backend", "cpu", "dtype", "f32"));
+    Context context = new Context(Map.of("model", "of-driver", "backend", "cpu", "dtype", "f32"));
     ExecutorPlugin executor = new MoontidePlugin().executorPlugin();
-    executor.init(context, Map.of());
+    executor.init(context, Map.of(EngineDriver.MODEL, MODEL));
     while (Engine.sharedStatistics().isEmpty()) {
       Thread.sleep(20);
     }

@@ -22,6 +22,9 @@ import org.jspecify.annotations.Nullable;
  * The plugin on the driver: checks the options before any executor starts, and sums what they do.
  */
 final class EngineDriver implements DriverPlugin {
+  /** Names, in what the driver tells executors, where these find the model. */
+  static final String MODEL = "model";
+
   private final Map<String, EngineTotals> byExecutor = new ConcurrentHashMap<>();
 
   /**
@@ -33,8 +36,10 @@ final class EngineDriver implements DriverPlugin {
   public Map<String, String> init(SparkContext context, PluginContext plugin) {
     SessionOptions options = SessionOptions.of(plugin.conf());
     options.isPreloaded();
-    options.model();
-    return Map.of();
+    return options
+        .model()
+        .map(model -> Map.of(MODEL, model.onExecutorsOf(context).location()))
+        .orElse(Map.of());
   }
 
   @Override

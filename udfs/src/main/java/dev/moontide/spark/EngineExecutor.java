@@ -73,7 +73,10 @@ final class EngineExecutor implements ExecutorPlugin {
     try {
       SessionOptions options = SessionOptions.of(plugin.conf());
       if (options.isPreloaded()) {
-        options.model().ifPresent(model -> loadOnEach(model, plugin.resources()));
+        options
+            .model()
+            .map(model -> model.in(extra.getOrDefault(EngineDriver.MODEL, model.location())))
+            .ifPresent(model -> loadOnEach(model, plugin.resources()));
       }
     } catch (RuntimeException e) {
       LOG.error("nothing is loaded ahead: {}", e.getMessage());

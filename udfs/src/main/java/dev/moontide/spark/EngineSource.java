@@ -89,10 +89,22 @@ final class EngineSource implements Inference.Source {
 
   /** The engine's options here, where a remote checkpoint is fetched first. */
   static EngineOptions engineOptions(ModelOptions model) {
-    return model.isRemote()
-        ? model.engineOptions(
-            COPIES.computeIfAbsent(model.location(), uri -> cache(model).whole(uri)))
-        : model.engineOptions();
+    if (model.isRemote()) {
+      return model.engineOptions(
+          COPIES.computeIfAbsent(model.location(), uri -> cache(model).whole(uri)));
+    }
+    if (!Files.isDirectory(Path.of(model.location()))) {
+      throw MoontideException.configuration(
+          "model is %s, and the executor on %s has no such folder: allowed is a checkpoint's folder"
+              + " at the same path on every executor, or a URI of a file system of Hadoop's",
+          model.location(), host());
+    }
+    return model.engineOptions();
+  }
+
+  private static String host() {
+    SparkEnv environment = SparkEnv.get();
+    return environment == null ? "this host" : environment.blockManager().blockManagerId().host();
   }
 
   /** This host's copies of remote checkpoints. */

@@ -16,6 +16,7 @@ import dev.moontide.api.SamplingParameters;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.SparkContext;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -69,6 +70,12 @@ public record JobOptions(
           "truth-column is %s with task %s: allowed is with label",
           output.truthColumn(), OptionMap.nameOf(task));
     }
+  }
+
+  /** The same, with the model where the executors of an application find it. */
+  public JobOptions onExecutorsOf(SparkContext context) {
+    return new JobOptions(
+        task, model.onExecutorsOf(context), prompt, sampling, choices, output, resources);
   }
 
   /**

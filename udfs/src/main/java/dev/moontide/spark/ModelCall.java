@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
+import org.apache.spark.SparkContext;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
@@ -106,6 +107,11 @@ public record ModelCall(Function function, JobOptions options, Map<String, Strin
       case AI_GEN, AI_QUERY -> {}
     }
     return new ModelCall(function, JobOptions.fromMap(all), given);
+  }
+
+  /** The same, with the model where the executors of an application find it. */
+  public ModelCall onExecutorsOf(SparkContext context) {
+    return new ModelCall(function, options.onExecutorsOf(context), given);
   }
 
   private static String json(List<String> texts) {

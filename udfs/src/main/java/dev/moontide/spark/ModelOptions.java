@@ -14,8 +14,10 @@ package dev.moontide.spark;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import java.io.Serializable;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import org.apache.spark.SparkContext;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -69,6 +71,37 @@ public record ModelOptions(
             threads,
             prefixCache);
     location = isRemote(location) ? location : validated.model().toString();
+  }
+
+  /**
+   * The same for the executors of an application. A relative path is one of the folder the driver
+   * was started in, as it is for inputs and outputs. Where the driver itself is started by the
+   * cluster, or has no such folder, it stays one of each executor's working folder, where Spark
+   * unpacks {@code --archives}.
+   */
+  public ModelOptions onExecutorsOf(SparkContext context) {
+    boolean asGiven =
+        isRemote()
+            || Path.of(location).isAbsolute()
+            || context.isLocal()
+            || context.deployMode().equals("cluster")
+            || !Files.isDirectory(Path.of(location));
+    return asGiven ? this : in(Path.of(location).toAbsolutePath().normalize().toString());
+  }
+
+  /** The same with the checkpoint in {@code folder}. */
+  ModelOptions in(String folder) {
+    return new ModelOptions(
+        folder,
+        backend,
+        precision,
+        maxBatchTokens,
+        maxSequences,
+        kvCacheBytes,
+        maxModelLength,
+        threads,
+        prefixCache,
+        cache);
   }
 
   private static boolean isRemote(String location) {

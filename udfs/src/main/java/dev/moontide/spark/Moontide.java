@@ -15,6 +15,7 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.spark.store.ResultFolder;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
+import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.rdd.RDD;
@@ -73,12 +74,14 @@ public final class Moontide {
    *     (where this driver sees its folder)
    */
   public Dataset<Row> transform(Dataset<Row> rows) {
+    SparkContext context = rows.sparkSession().sparkContext();
+    JobOptions onExecutors = options.onExecutorsOf(context);
     StructType schema = rows.schema();
     StructType output = Columns.withAnswer(schema, options);
-    source.check(options, schema, rows.sparkSession().sparkContext().isLocal());
+    source.check(onExecutors, schema, context.isLocal());
     MapPartitionsFunction<Row, Row> partition =
         new GenerationPartition(
-            options,
+            onExecutors,
             schema,
             output,
             source,

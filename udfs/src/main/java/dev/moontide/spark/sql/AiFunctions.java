@@ -97,7 +97,8 @@ public final class AiFunctions {
     SparkSession session = SparkSession.active();
     ModelCall call =
         ModelCall.of(
-            function, CollectionConverters.asJava(session.conf().getAll()), options, labels);
+                function, CollectionConverters.asJava(session.conf().getAll()), options, labels)
+            .onExecutorsOf(session.sparkContext());
     source.check(call.options(), call.arguments(), session.sparkContext().isLocal());
     Seq<Expression> byRow = ScalaLists.seq(arguments.subList(0, sameLabels ? 1 : values));
     return new AiCall(call, byRow, Option.empty());

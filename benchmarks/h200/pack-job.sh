@@ -45,7 +45,7 @@ PYTHON
 done
 mv "$job/spark-job/target/lib/$(basename "$jar")" "$job/spark-job/target/"
 touch "$job"/{gpu-engine,udfs,spark-job}/pom.xml
-cp -r "$root/moontide" "$root/examples" "$root/conf" "$root/pom.xml" "$root/benchmarks/h200/run-job.sh" "$job/"
+cp -r "$root/moontide" "$root/examples" "$root/conf" "$root/pom.xml" "$root"/benchmarks/h200/run-{job,cluster}.sh "$job/"
 git -C "$root" rev-parse HEAD >"$job/commit"
 jlink --add-modules java.se,jdk.unsupported,jdk.management,jdk.security.auth,jdk.crypto.ec,jdk.zipfs,jdk.incubator.vector \
   --strip-debug --no-header-files --no-man-pages --compress=0 --output "$job/java"

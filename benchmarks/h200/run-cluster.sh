@@ -61,7 +61,7 @@ label() {
   echo "$SECONDS s in all"
 }
 gpu_executors=(--master spark://127.0.0.1:7077 --properties-file conf/spark-defaults-gpu.conf
-  --conf spark.moontide.model="$here/examples/models/tiny-k2-instruct" --conf spark.moontide.backend=cuda
+  --conf spark.moontide.model=examples/models/tiny-k2-instruct --conf spark.moontide.backend=cuda
   --conf spark.executor.memory=4g --conf spark.executor.memoryOverhead=4g --conf spark.cores.max=$((gpus * cores)))
 label alone
 label one-each "${gpu_executors[@]}" --conf spark.executor.cores="$cores"

@@ -41,6 +41,8 @@ struct Draw {
   int top_k;
   int seen;  // its seen tokens
   int seen_end;
+  int mask;  // below 0: all tokens are allowed
+  int unused;
 };
 
 struct DrawArgs {
@@ -49,7 +51,11 @@ struct DrawArgs {
   const Draw* draws;
   const int* seen_tokens;
   const int* seen_counts;
+  const uint32_t* masks;  // [end_mask - first_mask, mask_words]: a bit for each token
   int width;
+  int mask_words;
+  int first_mask;  // draws with other masks are left to other launches
+  int end_mask;
 };
 
 // Digits of keys; a thread of the block for each value.
@@ -151,13 +157,18 @@ DEVICE void penalise(float* row, const Draw& draw, const DrawArgs& args) {
 }
 
 // The largest logit into values[0], +infinity if any is NaN; the first place of it into indices[0].
-DEVICE void find_largest(const float* row, int width, Space& space) {
+// Tokens that the mask, if there is one, does not allow get -infinity.
+DEVICE void find_largest(float* row, int width, const uint32_t* mask, Space& space) {
   int t = thread_index();
   float value = -infinity();
   int index = width;
 #pragma unroll 2
   for (int i = t; i < width; i += THREADS) {
     float x = row[i];
+    if (mask && (mask[i / WARP] >> i % WARP & 1) == 0) {
+      x = -infinity();
+      row[i] = x;
+    }
     x = x <= infinity() ? x : infinity();
     if (x > value) {
       value = x;
@@ -351,8 +362,15 @@ KERNEL_BLOCKS(draw, DrawArgs, THREADS, DRAWS) {
   const Draw& draw = args.draws[block_x()];
   float* row = args.logits + (int64_t)draw.row * args.width;
   int width = args.width;
+  const uint32_t* mask = nullptr;
+  if (draw.mask >= 0 ? draw.mask < args.first_mask || draw.mask >= args.end_mask : args.first_mask > 0) {
+    return;
+  }
+  if (draw.mask >= 0) {
+    mask = args.masks + (int64_t)(draw.mask - args.first_mask) * args.mask_words;
+  }
   penalise(row, draw, args);
-  find_largest(row, width, space);
+  find_largest(row, width, mask, space);
   float largest = space.values[0];
   int token = space.indices[0];
   if (!(largest > -infinity() && largest < infinity())) {

@@ -13,6 +13,7 @@ package dev.moontide.api;
 
 import java.io.Serializable;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How tokens are drawn, validated. Immutable; start from {@link #greedy} or {@link #builder}.
@@ -28,6 +29,8 @@ import java.util.List;
  *     prompt or the output (CTRL, arXiv 1909.05858); positive, 1 changes nothing
  * @param stop strings that end the output; the output ends before them
  * @param stopTokenIds token ids that end the output beside the model's own
+ * @param allowedTokenIds the only token ids that are drawn, whatever the others' logits; null
+ *     allows all. An output ends before maxTokens only where a token that ends it is among them
  * @param seed of the counter-based random numbers
  * @param ignoreEos generate on to {@code maxTokens}, whatever the model says
  */
@@ -42,6 +45,7 @@ public record SamplingParameters(
     double repetitionPenalty,
     List<String> stop,
     List<Integer> stopTokenIds,
+    @Nullable TokenRanges allowedTokenIds,
     long seed,
     boolean ignoreEos)
     implements Serializable {
@@ -106,6 +110,7 @@ public record SamplingParameters(
     private double repetitionPenalty = 1;
     private List<String> stop = List.of();
     private List<Integer> stopTokenIds = List.of();
+    private @Nullable TokenRanges allowedTokenIds;
     private long seed;
     private boolean ignoreEos;
 
@@ -161,6 +166,11 @@ public record SamplingParameters(
       return this;
     }
 
+    public Builder allowedTokenIds(@Nullable TokenRanges value) {
+      allowedTokenIds = value;
+      return this;
+    }
+
     public Builder seed(long value) {
       seed = value;
       return this;
@@ -184,6 +194,7 @@ public record SamplingParameters(
           repetitionPenalty,
           stop,
           stopTokenIds,
+          allowedTokenIds,
           seed,
           ignoreEos);
     }

@@ -14,7 +14,9 @@ package dev.moontide.cuda;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.LogitQueries.Draw;
+import dev.moontide.tensor.TokenMask;
 import java.nio.ByteBuffer;
+import java.nio.LongBuffer;
 
 /**
  * Answers what is asked of whole rows of logits: one copy to the device, a kernel for draws and one
@@ -25,18 +27,23 @@ final class Logits implements Owned.Resource {
   private static final int DRAW_THREADS = 1024;
 
   /** Bytes of a draw in {@code sampling.cu}. */
-  private static final int DRAW_BYTES = 8 * Long.BYTES + 6 * Integer.BYTES;
+  private static final int DRAW_BYTES = 8 * Long.BYTES + 8 * Integer.BYTES;
+
+  /** Masks on the device at once, 1.3 MB of Kimi-K2's vocabulary. */
+  private static final int MASKS_AT_ONCE = 64;
 
   private final Execution run;
   private final Kernel draw;
   private final Kernel logProbabilities;
   private final HostExchange exchange;
+  private final HostExchange masks;
 
   Logits(Execution run) {
     this.run = run;
     draw = run.kernels.kernel("draw", DRAW_THREADS);
     logProbabilities = run.kernels.kernel("log_probabilities", LOG_PROBABILITY_THREADS);
     exchange = new HostExchange(run);
+    masks = new HostExchange(run);
   }
 
   void answer(LogitQueries queries, CudaTensor logits) {
@@ -74,18 +81,59 @@ final class Logits implements Owned.Resource {
           .grid(distinct, 1, 1);
     }
     if (draws > 0) {
+      draw(queries, logits, there, seenAt, answers + (long) count * Double.BYTES);
+    }
+    exchange.download(answers, answerBytes);
+    take(host.clear(), queries);
+  }
+
+  /**
+   * Launches the draws, those of some masks at a time; the first launch has those without any.
+   *
+   * @param there where the draws are on the device
+   * @param seenAt of the seen tokens from there
+   * @param tokensAt of the answers from there
+   */
+  private void draw(
+      LogitQueries queries, CudaTensor logits, long there, long seenAt, long tokensAt) {
+    int maskInts = TokenMask.words(logits.columns()) * Long.BYTES / Integer.BYTES;
+    int first = 0;
+    do {
+      int end = Math.min(queries.masks(), first + MASKS_AT_ONCE);
       run.launcher
           .of(draw)
-          .pointer(there + answers + (long) count * Double.BYTES)
+          .pointer(there + tokensAt)
           .pointer(logits.memory())
           .pointer(there)
           .pointer(there + seenAt)
           .pointer(there + seenAt + (long) queries.seen() * Integer.BYTES)
+          .pointer(end > first ? upload(queries, first, end, logits.columns()) : 0)
           .integer(logits.columns())
-          .grid(draws, 1, 1);
+          .integer(maskInts)
+          .integer(first)
+          .integer(end)
+          .grid(queries.draws(), 1, 1);
+      first = end;
+    } while (first < queries.masks());
+  }
+
+  /** Brings masks {@code [first, end)} to the device when the ones before are no longer read. */
+  private long upload(LogitQueries queries, int first, int end, int columns) {
+    if (first > 0) {
+      run.stream.synchronise();
     }
-    exchange.download(answers, answerBytes);
-    take(host.clear(), queries);
+    int bytes = (end - first) * TokenMask.words(columns) * Long.BYTES;
+    LongBuffer host = masks.begin(bytes).asLongBuffer();
+    for (int i = first; i < end; i++) {
+      TokenMask mask = queries.mask(i);
+      if (mask.size() != columns) {
+        throw new IllegalArgumentException(
+            "a mask of %d tokens for %d logits".formatted(mask.size(), columns));
+      }
+      mask.copyTo(host);
+    }
+    masks.upload(bytes);
+    return masks.address();
   }
 
   private static int aligned(int bytes) {
@@ -111,7 +159,9 @@ final class Logits implements Owned.Resource {
         .putInt(draw.position())
         .putInt(parameters.topK())
         .putInt(draw.seenStart())
-        .putInt(draw.seenEnd());
+        .putInt(draw.seenEnd())
+        .putInt(draw.mask() == null ? -1 : draw.maskIndex())
+        .putInt(0);
   }
 
   private static void putSeen(ByteBuffer host, LogitQueries queries) {
@@ -166,5 +216,6 @@ final class Logits implements Owned.Resource {
   @Override
   public void close() {
     exchange.close();
+    masks.close();
   }
 }

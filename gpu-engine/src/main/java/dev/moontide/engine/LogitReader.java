@@ -87,7 +87,7 @@ final class LogitReader {
         if (draw.isAnswered()) {
           sampled.accept(draw.token());
         } else {
-          fail(sequence, step.position(token));
+          failToDraw(sequence, draw, step.position(token));
         }
       } else if (sequence.isFinished()) {
         // An earlier row of this step failed it.
@@ -109,6 +109,17 @@ final class LogitReader {
       }
     }
     return true;
+  }
+
+  private static void failToDraw(Sequence sequence, LogitQueries.Draw draw, int position) {
+    if (draw.mask() != null && draw.mask().isEmpty()) {
+      sequence.fail(
+          "no token may follow token "
+              + position
+              + ": what the output is constrained to has no continuation here; loosen it");
+    } else {
+      fail(sequence, position);
+    }
   }
 
   private static void fail(Sequence sequence, int position) {

@@ -17,24 +17,27 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.api.Objective;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.api.TokenRanges;
 import dev.moontide.constraint.ChoiceTrie;
 import dev.moontide.sampling.GeneratedText;
 import dev.moontide.scheduler.ChoiceSequence;
 import dev.moontide.scheduler.SampledSequence;
 import dev.moontide.scheduler.ScoredSequence;
 import dev.moontide.scheduler.Sequence;
+import dev.moontide.tensor.TokenMask;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Turns requests into sequences, or says why a row cannot be computed: everything that can be known
  * before it runs. Thread-safe.
  */
 final class RequestReader {
-  /** Tries kept, least recently used first to go. */
-  private static final int TRIES = 16;
+  /** Tries and masks kept, least recently used first to go. */
+  private static final int KEPT = 16;
 
   private final LoadedModel loaded;
   private final int vocabularySize;
@@ -42,19 +45,25 @@ final class RequestReader {
   private final long cacheEntries;
 
   /** By identity: comparing two sets takes longer than building a trie. */
-  private final Map<Identity, ChoiceTrie> tries =
-      new LinkedHashMap<>(TRIES, 0.75f, true) {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<Identity, ChoiceTrie> eldest) {
-          return size() > TRIES;
-        }
-      };
+  private final Map<Identity, ChoiceTrie> tries = leastRecentlyUsed();
+
+  /** One mask for all rows with equal ids, as a step's draws with one mask share its bits. */
+  private final Map<TokenRanges, TokenMask> masks = leastRecentlyUsed();
 
   RequestReader(LoadedModel loaded, int maxModelLength) {
     this.loaded = loaded;
     this.maxModelLength = maxModelLength;
     vocabularySize = loaded.model().vocabularySize();
     cacheEntries = (long) loaded.model().cacheBlocks() * loaded.model().blockSize();
+  }
+
+  private static <K, V> Map<K, V> leastRecentlyUsed() {
+    return new LinkedHashMap<>(KEPT, 0.75f, true) {
+      @Override
+      protected boolean removeEldestEntry(Map.Entry<K, V> eldest) {
+        return size() > KEPT;
+      }
+    };
   }
 
   /**
@@ -109,6 +118,7 @@ final class RequestReader {
         sample,
         Math.min(parameters.maxTokens(), maxModelLength - request.prompt().length()),
         stopTokens(parameters),
+        mask(parameters.allowedTokenIds()),
         decoders == null ? null : new GeneratedText(decoders.get(), parameters.stop()));
   }
 
@@ -121,6 +131,20 @@ final class RequestReader {
       all[model + i] = own.get(i);
     }
     return all;
+  }
+
+  private @Nullable TokenMask mask(@Nullable TokenRanges allowed) {
+    if (allowed == null) {
+      return null;
+    }
+    if (allowed.last() >= vocabularySize) {
+      throw MoontideException.row(
+          "allowed-token-ids: token id %d: the vocabulary has ids 0 to %d",
+          allowed.last(), vocabularySize - 1);
+    }
+    synchronized (masks) {
+      return masks.computeIfAbsent(allowed, ids -> TokenMask.of(vocabularySize, ids));
+    }
   }
 
   private ChoiceTrie trie(ChoiceSet choices) {

@@ -14,11 +14,12 @@ package dev.moontide.sampling;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.LogitQueries.Draw;
+import dev.moontide.tensor.TokenMask;
 
 /**
- * Draws a token from a row of logits. The order is vLLM's: penalties, temperature, min-p, top-k,
- * top-p (over what top-k left), then the inverse of the distribution in the vocabulary's order at a
- * counter-based random number. Holds its workspace; used by one thread at a time.
+ * Draws a token from a row of logits. The order is vLLM's: penalties, mask, temperature, min-p,
+ * top-k, top-p (over what top-k left), then the inverse of the distribution in the vocabulary's
+ * order at a counter-based random number. Holds its workspace; used by one thread at a time.
  *
  * <p>Floats and doubles are rounded once an operation, and everything after the {@link Mass}es is
  * integer arithmetic, so the same logits give the same token on any device: {@code sampling.cu}
@@ -41,11 +42,14 @@ public final class Sampler {
 
   /**
    * Answers the {@code i}-th draw of {@code queries} by the row of logits that begins at {@code
-   * from}, which the penalties change. Leaves it without an answer if it cannot be drawn from.
+   * from}, which penalties and mask change. Leaves it without an answer if it cannot be drawn from.
    */
   public void draw(LogitQueries queries, int i, float[] logits, int from) {
     Draw draw = queries.draw(i);
     penalise(queries, draw, logits, from);
+    if (draw.mask() != null) {
+      mask(draw.mask(), logits, from);
+    }
     float largest = largest(logits, from);
     if (largest > Float.NEGATIVE_INFINITY && largest < Float.POSITIVE_INFINITY) {
       draw.answer(
@@ -71,6 +75,19 @@ public final class Sampler {
         logit -= parameters.frequencyPenalty() * occurrences + parameters.presencePenalty();
       }
       logits[at] = (float) logit;
+    }
+  }
+
+  /** Tokens that are not allowed get -∞, whatever they had. */
+  private void mask(TokenMask mask, float[] logits, int from) {
+    if (mask.size() != masses.length) {
+      throw new IllegalArgumentException(
+          "a mask of %d tokens for %d logits".formatted(mask.size(), masses.length));
+    }
+    for (int t = 0; t < masses.length; t++) {
+      if (!mask.allows(t)) {
+        logits[from + t] = Float.NEGATIVE_INFINITY;
+      }
     }
   }
 

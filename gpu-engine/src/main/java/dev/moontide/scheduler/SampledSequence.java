@@ -21,6 +21,7 @@ import dev.moontide.sampling.GeneratedText;
 import dev.moontide.sampling.SeenTokens;
 import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Step;
+import dev.moontide.tensor.TokenMask;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.Consumer;
@@ -33,6 +34,7 @@ public final class SampledSequence extends Sequence {
   private final Objective.Sample objective;
   private final int maxTokens;
   private final int[] stopTokens;
+  private final @Nullable TokenMask allowed;
   private final @Nullable GeneratedText text;
 
   private int[] generated = new int[16];
@@ -42,6 +44,7 @@ public final class SampledSequence extends Sequence {
   /**
    * @param maxTokens tokens there is room for, at least 1
    * @param stopTokens token ids that end the output
+   * @param allowed the only tokens to draw; null allows all
    * @param text the output's text; null without a tokenizer
    */
   public SampledSequence(
@@ -50,11 +53,13 @@ public final class SampledSequence extends Sequence {
       Objective.Sample objective,
       int maxTokens,
       int[] stopTokens,
+      @Nullable TokenMask allowed,
       @Nullable GeneratedText text) {
     super(request, sink);
     this.objective = objective;
     this.maxTokens = maxTokens;
     this.stopTokens = stopTokens;
+    this.allowed = allowed;
     this.text = text;
   }
 
@@ -87,6 +92,9 @@ public final class SampledSequence extends Sequence {
       // Of the prompt's tokens the repetition penalty alone knows.
       TokenIds penalised = parameters.repetitionPenalty() == 1 ? NONE : prompt();
       seen.list(queries, penalised, generated, count);
+    }
+    if (allowed != null) {
+      queries.allow(allowed);
     }
   }
 

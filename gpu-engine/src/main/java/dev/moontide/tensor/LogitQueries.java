@@ -15,6 +15,7 @@ import dev.moontide.api.SamplingParameters;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is asked of rows of logits at once, and the answers: tokens to draw, and log-probabilities.
@@ -26,6 +27,7 @@ public final class LogitQueries {
   private int[] seenTokens = new int[64];
   private int[] seenCounts = new int[64];
   private int seenCount;
+  private final List<TokenMask> masks = new ArrayList<>();
 
   private int[] rows = new int[256];
   private int[] tokens = new int[256];
@@ -45,6 +47,8 @@ public final class LogitQueries {
     private int position;
     private int seenStart;
     private int seenEnd;
+    private @Nullable TokenMask mask;
+    private int maskIndex;
     private int token;
     private boolean answered;
 
@@ -84,6 +88,16 @@ public final class LogitQueries {
       return seenEnd;
     }
 
+    /** The tokens that may be drawn, penalised as they are; null allows all. */
+    public @Nullable TokenMask mask() {
+      return mask;
+    }
+
+    /** Which of the queries' masks that is, if there is one. */
+    public int maskIndex() {
+      return maskIndex;
+    }
+
     /** The answer. */
     public void answer(int drawn) {
       token = drawn;
@@ -91,8 +105,8 @@ public final class LogitQueries {
     }
 
     /**
-     * Whether there was something to draw: with the penalties, nothing of the row is NaN or
-     * infinite but for -∞, and something is finite.
+     * Whether there was something to draw: with the penalties, none of the logits of tokens that
+     * are allowed is NaN or infinite but for -∞, and one is finite.
      */
     public boolean isAnswered() {
       return answered;
@@ -108,6 +122,7 @@ public final class LogitQueries {
   public void clear() {
     drawCount = 0;
     seenCount = 0;
+    masks.clear();
     count = 0;
   }
 
@@ -127,7 +142,25 @@ public final class LogitQueries {
     draw.position = position;
     draw.seenStart = seenCount;
     draw.seenEnd = seenCount;
+    draw.mask = null;
     draw.answered = false;
+  }
+
+  /** Has the draw asked for last take none but the tokens of {@code mask}. */
+  @SuppressWarnings("ReferenceEquality") // a mask is told by its identity
+  public void allow(TokenMask mask) {
+    // Most often all draws have one mask, or each its own.
+    int i = masks.size() - 1;
+    while (i >= 0 && masks.get(i) != mask) {
+      i--;
+    }
+    if (i < 0) {
+      i = masks.size();
+      masks.add(mask);
+    }
+    Draw draw = draws.get(drawCount - 1);
+    draw.mask = mask;
+    draw.maskIndex = i;
   }
 
   /**
@@ -170,9 +203,22 @@ public final class LogitQueries {
     return seenCounts[i];
   }
 
+  /** Different masks of all draws. */
+  public int masks() {
+    return masks.size();
+  }
+
+  /** The {@code i}-th of them. */
+  public TokenMask mask(int i) {
+    return masks.get(i);
+  }
+
   // ---- log-probabilities ---------------------------------------------------------------------
 
-  /** Asks for {@code log softmax(logits[row])[token]}; rows are asked for in ascending order. */
+  /**
+   * Asks for {@code log softmax(logits[row])[token]}, of the model's own logits, whatever penalties
+   * and masks draws from the row have; rows are asked for in ascending order.
+   */
   public void logProbability(int row, int token) {
     if (count == rows.length) {
       rows = Arrays.copyOf(rows, 2 * count);

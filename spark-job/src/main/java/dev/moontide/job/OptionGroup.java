@@ -131,6 +131,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("repetition-penalty", "X", "Above 0, at most 10. Default: 1."),
               many("stop", "TEXT", "Strings that end a response; they are not part of it."),
               one("stop-token-ids", "N,N", "Token ids that end a response."),
+              one(
+                  "allowed-token-ids",
+                  "N,N-N",
+                  "The only token ids a response may have, its end included. Default: all."),
               one("seed", "N", "A row's samples depend on this and its id alone. Default: 0."),
               flag("ignore-eos", "Go on past the model's end of turn.")));
 

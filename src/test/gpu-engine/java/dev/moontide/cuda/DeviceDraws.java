@@ -16,9 +16,11 @@ import dev.moontide.sampling.Sampler;
 import dev.moontide.tensor.LogitQueries;
 import dev.moontide.tensor.Ops;
 import dev.moontide.tensor.Tensor;
+import dev.moontide.tensor.TokenMask;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Random;
+import java.util.stream.Stream;
 
 /**
  * Tokens drawn from rows of Kimi-K2's vocabulary on this machine's GPU: whether they are those that
@@ -29,6 +31,9 @@ public final class DeviceDraws {
   private static final int DISTINCT = 16;
   private static final int COMPARED = 256;
   private static final int REPEATS = 9;
+
+  /** As many as any of the timings, each of about half the vocabulary. */
+  private static final TokenMask[] MASKS = masks(1024);
 
   private final Ops ops;
   private final CudaBackend backend;
@@ -58,6 +63,8 @@ public final class DeviceDraws {
         draws.time("greedy", count, SamplingParameters.greedy(1));
         draws.time("temperature", count, at(0.8).build());
         draws.time("top-p", count, at(0.8).topP(0.95).build());
+        draws.time("one mask, top-p", count, at(0.8).topP(0.95).build(), 1);
+        draws.time("masks, top-p", count, at(0.8).topP(0.95).build(), count);
         draws.time("top-k, top-p", count, at(0.8).topK(50).topP(0.95).build());
       }
     }
@@ -66,6 +73,14 @@ public final class DeviceDraws {
 
   private static SamplingParameters.Builder at(double temperature) {
     return SamplingParameters.builder().temperature(temperature);
+  }
+
+  private static TokenMask[] masks(int count) {
+    Random random = new Random(3);
+    return Stream.generate(
+            () -> TokenMask.of(VOCABULARY, random.longs(TokenMask.words(VOCABULARY)).toArray()))
+        .limit(count)
+        .toArray(TokenMask[]::new);
   }
 
   /** Draws by every kind of parameters, on the device and here. */
@@ -109,12 +124,20 @@ public final class DeviceDraws {
       for (int token = 0; parameters.hasPenalties() && token < 3000; token++) {
         queries.addSeen(token * 50 + i, token % 4);
       }
+      if (i % 3 > 0) {
+        queries.allow(MASKS[i % MASKS.length]);
+      }
     }
     return queries;
   }
 
   /** Rows of {@code count} steps' logits drawn from, with the exchange. */
   private void time(String what, int count, SamplingParameters parameters) {
+    time(what, count, parameters, 0);
+  }
+
+  /** The same with so many different masks, or none. */
+  private void time(String what, int count, SamplingParameters parameters, int masks) {
     Tensor logits = ops.floats(count, VOCABULARY);
     double[] seconds = new double[REPEATS];
     LogitQueries queries = new LogitQueries();
@@ -125,6 +148,9 @@ public final class DeviceDraws {
       queries.clear();
       for (int i = 0; i < count; i++) {
         queries.draw(i, parameters, i, 0, run + 2);
+        if (masks > 0) {
+          queries.allow(MASKS[i % masks]);
+        }
       }
       long start = System.nanoTime();
       ops.answer(queries, logits);
@@ -135,7 +161,7 @@ public final class DeviceDraws {
     Arrays.sort(seconds);
     double median = seconds[REPEATS / 2];
     print(
-        "%-13s %5d rows: %8.3f ms (%.3f to %.3f), %6.0f GB/s of logits",
+        "%-15s %5d rows: %8.3f ms (%.3f to %.3f), %6.0f GB/s of logits",
         what,
         count,
         median * 1e3,

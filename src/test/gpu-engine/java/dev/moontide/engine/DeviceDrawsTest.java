@@ -22,6 +22,7 @@ import dev.moontide.api.Objective;
 import dev.moontide.api.Outcome;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.api.TokenRanges;
 import dev.moontide.cuda.Emulation;
 import dev.moontide.model.Golden;
 import dev.moontide.model.LanguageModel;
@@ -29,11 +30,13 @@ import dev.moontide.sampling.Sampler;
 import dev.moontide.tensor.LogitQueries;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -43,6 +46,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 class DeviceDrawsTest {
   private static final int ROWS = 18;
   private static final int SCORED_EVERY = 6;
+
+  private static final List<@Nullable TokenRanges> ALLOWED =
+      Arrays.asList(
+          null,
+          null,
+          TokenRanges.parse("ids", List.of("3-70", "299")),
+          TokenRanges.parse("ids", List.of("5", "64", "127-128", "250-290")));
 
   @ParameterizedTest
   @CsvSource({
@@ -85,6 +95,7 @@ class DeviceDrawsTest {
               .repetitionPenalty(i % 3 == 1 ? 1.3 : 1)
               .presencePenalty(i % 4 == 1 ? 0.5 : 0)
               .frequencyPenalty(i % 4 == 2 ? 0.7 : 0)
+              .allowedTokenIds(ALLOWED.get(i % ALLOWED.size()))
               .seed(i / 2)
               .ignoreEos(true)
               .build();

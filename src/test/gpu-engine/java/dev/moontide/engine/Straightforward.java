@@ -23,6 +23,7 @@ import dev.moontide.api.TokenIds;
 import dev.moontide.sampling.Sampler;
 import dev.moontide.sampling.SeenTokens;
 import dev.moontide.tensor.LogitQueries;
+import dev.moontide.tensor.TokenMask;
 import java.util.Arrays;
 
 /** Answers one request at a time, token by token, without cache, blocks or batches. */
@@ -77,6 +78,9 @@ final class Straightforward {
       queries.draw(0, parameters, sample.rowKey(), sample.sampleIndex(), prompt.length() + n);
       new SeenTokens(model.vocabularySize())
           .list(queries, parameters.repetitionPenalty() == 1 ? TokenIds.of() : prompt, output, n);
+      if (parameters.allowedTokenIds() != null) {
+        queries.allow(TokenMask.of(model.vocabularySize(), parameters.allowedTokenIds()));
+      }
       sampler.draw(queries, 0, logits, 0);
       output[n] = queries.draw(0).token();
       path = append(path, output[n]);

@@ -16,6 +16,7 @@ import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.Objective;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.api.TokenRanges;
 import dev.moontide.tensor.DType;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -102,6 +103,10 @@ final class Workload {
         .repetitionPenalty(random.nextInt(3) == 0 ? 1.2 : 1)
         .stop(random.nextBoolean() ? List.of() : List.of("ab", "q"))
         .stopTokenIds(random.nextBoolean() ? List.of() : List.of(30))
+        .allowedTokenIds(
+            random.nextInt(3) > 0
+                ? null
+                : TokenRanges.parse("ids", List.of("1-4", Integer.toString(random.nextInt(30)))))
         .seed(random.nextLong())
         .ignoreEos(random.nextBoolean())
         .build();

@@ -18,6 +18,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
 import dev.moontide.tensor.LogitQueries;
+import dev.moontide.tensor.TokenMask;
 import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -106,7 +107,32 @@ class SamplerTest {
               .build();
       int token = sample(new Sampler(n), parameters, logits);
       assertEquals(bruteForce(parameters, logits), token, parameters::toString);
+
+      TokenMask mask = TokenMask.of(n, 1L << random.nextInt(n) | random.nextLong());
+      token = masked(parameters, mask, logits).token();
+      int[] allowed = IntStream.range(0, n).filter(mask::allows).toArray();
+      float[] left = new float[allowed.length];
+      for (int i = 0; i < left.length; i++) {
+        left[i] = logits[allowed[i]];
+      }
+      assertEquals(allowed[bruteForce(parameters, left)], token, parameters::toString);
     }
+  }
+
+  /** Draws by {@code mask} from a row between others, which stay as they are. */
+  private static LogitQueries.Draw masked(
+      SamplingParameters parameters, TokenMask mask, float... logits) {
+    int n = logits.length;
+    float[] rows = new float[3 * n];
+    Arrays.fill(rows, Float.NaN);
+    System.arraycopy(logits, 0, rows, n, n);
+    LogitQueries queries = queries(parameters, n, new int[0], 7, 0);
+    queries.allow(mask);
+    new Sampler(n).draw(queries, 0, rows, n);
+    for (int i = 0; i < n; i++) {
+      assertTrue(Float.isNaN(rows[i]) && Float.isNaN(rows[2 * n + i]));
+    }
+    return queries.draw(0);
   }
 
   private static int bruteForce(SamplingParameters parameters, float[] logits) {
@@ -220,6 +246,51 @@ class SamplerTest {
     SamplingParameters parameters = SamplingParameters.builder().presencePenalty(0.2).build();
     float[] logits = {3, 2.9f, 1};
     assertEquals(1, sample(new Sampler(3), parameters, logits, new int[] {0}, 0, 0));
+  }
+
+  @Test
+  void tokensThatAreNotAllowedHaveNoMass() {
+    float[] logits = {9, 2, 3, 3, 0};
+    for (SamplingParameters parameters : List.of(at(0).build(), at(1).topK(1).build())) {
+      assertEquals(2, masked(parameters, TokenMask.of(5, 0b11110), logits).token());
+      assertEquals(4, masked(parameters, TokenMask.of(5, 0b10000), logits).token());
+      // Bits beyond the vocabulary allow nothing.
+      assertFalse(masked(parameters, TokenMask.of(5, 0b1100000), logits).isAnswered());
+      // What is not allowed does not show, and what is allowed must be there to draw.
+      float[] damaged = {Float.NaN, Float.POSITIVE_INFINITY, 1, Float.NEGATIVE_INFINITY, 0};
+      assertEquals(2, masked(parameters, TokenMask.of(5, 0b11100), damaged).token());
+      assertFalse(masked(parameters, TokenMask.of(5, 0b11101), damaged).isAnswered());
+      assertFalse(masked(parameters, TokenMask.of(5, 0b01000), damaged).isAnswered());
+    }
+  }
+
+  /** A penalty that makes a token the best of the allowed, and one that makes it the worst. */
+  @Test
+  void allowedTokensArePenalisedFirst() {
+    SamplingParameters parameters = SamplingParameters.builder().presencePenalty(1).build();
+    LogitQueries queries = queries(parameters, 4, new int[] {2}, 0, 0);
+    queries.allow(TokenMask.of(4, 0b1100));
+    float[] logits = {5, 4, 3, 2.5f};
+    new Sampler(4).draw(queries, 0, logits, 0);
+    assertEquals(3, queries.draw(0).token());
+  }
+
+  @Test
+  void drawsShareAMaskByIdentity() {
+    TokenMask mask = TokenMask.of(3, 7);
+    TokenMask other = TokenMask.of(3, 7);
+    LogitQueries queries = new LogitQueries();
+    TokenMask[] given = {mask, other, mask};
+    for (TokenMask one : given) {
+      queries.draw(0, at(1).build(), 0, 0, 0);
+      queries.allow(one);
+    }
+    queries.draw(0, at(1).build(), 0, 0, 0);
+    assertEquals(2, queries.masks());
+    assertEquals(0, queries.draw(2).maskIndex());
+    assertEquals(null, queries.draw(3).mask());
+    queries.clear();
+    assertEquals(0, queries.masks());
   }
 
   private static boolean isDrawable(SamplingParameters parameters, float... logits) {

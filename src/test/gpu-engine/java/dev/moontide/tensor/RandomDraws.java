@@ -18,10 +18,13 @@ import java.util.Arrays;
 import java.util.Random;
 
 /**
- * Draws with random parameters from random rows of logits: spread and crowded ones, ties, -∞, some
- * that cannot be drawn from.
+ * Draws with random parameters and masks from random rows of logits: spread and crowded ones, ties,
+ * -∞, some that cannot be drawn from.
  */
 public final class RandomDraws {
+  /** More than a device takes at once. */
+  private static final int MASKS = 150;
+
   private final int width;
   private final int rows;
   private final float[] logits;
@@ -61,10 +64,28 @@ public final class RandomDraws {
     return logits;
   }
 
+  /** Of all tokens, of none, of one, sparse and dense ones. */
+  private TokenMask[] masks(Random random) {
+    TokenMask[] masks = new TokenMask[MASKS];
+    for (int m = 0; m < MASKS; m++) {
+      long[] words = new long[TokenMask.words(width)];
+      switch (m % 5) {
+        case 0 -> Arrays.fill(words, -1);
+        case 1 -> words[random.nextInt(words.length)] = 1L << random.nextInt(Math.min(64, width));
+        case 2 -> Arrays.setAll(words, i -> 1L << random.nextInt(64));
+        case 3 -> Arrays.setAll(words, i -> ~(1L << random.nextInt(64)));
+        default -> {}
+      }
+      masks[m] = TokenMask.of(width, words);
+    }
+    return masks;
+  }
+
   /** A draw from each row in a shuffled order, the same ones at each call. */
   public LogitQueries queries() {
     Random random = new Random(rows + width);
     SeenTokens seen = new SeenTokens(width);
+    TokenMask[] masks = masks(random);
     LogitQueries queries = new LogitQueries();
     for (int i = 0; i < rows; i++) {
       SamplingParameters parameters = parameters(random);
@@ -76,6 +97,9 @@ public final class RandomDraws {
         int[] output = random.ints(12, 0, width).toArray();
         seen.list(
             queries, parameters.repetitionPenalty() == 1 ? TokenIds.of() : prompt, output, length);
+      }
+      if (random.nextInt(5) > 0) {
+        queries.allow(masks[random.nextInt(MASKS)]);
       }
     }
     return queries;

@@ -54,6 +54,9 @@ class BadOptionsEndToEndTest extends EndToEnd {
           generate --prompt {{body}}                           | body
           generate --prompt {{text                             | prompt
           generate --prompt x --top-p 2                        | top-p
+          generate --prompt x --allowed-token-ids 5-9,x        | allowed-token-ids is x: allowed are token ids and ranges
+          generate --prompt x --allowed-token-ids 5-999999     | allowed-token-ids has 999999: allowed are the model's token ids, 0 to
+          label    --labels a,b --allowed-token-ids 5          | --allowed-token-ids
           generate --prompt x --max-batch-tokens 1             | max-batch-tokens
           generate --prompt x --max-model-len 999999           | max-model-len
           generate --prompt x --backend tpu                    | backend is tpu: allowed is auto, cpu, cuda

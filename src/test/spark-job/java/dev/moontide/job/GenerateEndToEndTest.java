@@ -15,11 +15,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moontide.tokenizer.Tokenizer;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
 import org.junit.jupiter.api.Test;
@@ -44,6 +48,28 @@ class GenerateEndToEndTest extends EndToEnd {
                     path(output)),
                 Stream.of(options))
             .toArray(String[]::new));
+  }
+
+  /** Digits and the end of a turn: no other token comes, and finished results are not reused. */
+  @Test
+  void noTokenComesThatIsNotAllowed() {
+    Tokenizer tokenizer = Tokenizer.load(Path.of(MODEL));
+    String digits =
+        IntStream.range(0, 10)
+            .mapToObj(digit -> Integer.toString(tokenizer.encode("" + digit).get(0)))
+            .collect(Collectors.joining(","));
+    example("digits", "--allowed-token-ids", digits, "--max-tokens", "6");
+    for (Row row : output("digits").collectAsList()) {
+      String response = row.getAs("response");
+      assertTrue(response.matches("[0-9]{6}"), response);
+      assertEquals("length", row.<String>getAs("finish_reason"));
+    }
+    String others = digits.substring(0, digits.lastIndexOf(','));
+    example("fewer-digits", "--allowed-token-ids", others, "--max-tokens", "6");
+    for (Row row : output("fewer-digits").collectAsList()) {
+      String response = row.getAs("response");
+      assertTrue(response.matches("[0-8]{6}"), response);
+    }
   }
 
   @Test

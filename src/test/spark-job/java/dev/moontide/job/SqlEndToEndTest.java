@@ -183,6 +183,11 @@ class SqlEndToEndTest extends EndToEnd {
     refused("the statement cannot be run", "SELECT ai_gen(nothing) FROM t", "--view", view);
     refused("the statement cannot be run", "SELECT FROM WHERE", "--view", view);
     refused("top-p is 2.0", "SELECT ai_gen(text) FROM t", "--view", view, "--top-p", "2");
+    refused(
+        "allowed-token-ids has 1000000",
+        "SELECT ai_gen(text, map('allowed_token_ids', '3,1000000')) FROM t",
+        "--view",
+        view);
     refused("--view is rows.jsonl", "SELECT 1", "--view", "rows.jsonl");
     refused("--view is a-b=rows.jsonl", "SELECT 1", "--view", "a-b=rows.jsonl");
     refused("--statement is given twice", "SELECT 1", "--statement", "SELECT 2");

@@ -67,6 +67,7 @@ class JobOptionsTest {
           Map.entry("repetition-penalty", "1.1"),
           Map.entry("stop", "[\"\\n\", \"a,b\"]"),
           Map.entry("stop-token-ids", "5, 6"),
+          Map.entry("allowed-token-ids", "90, 7-9,10,12-30, 8"),
           Map.entry("seed", "-9000000000"),
           Map.entry("ignore-eos", "true"),
           Map.entry("labels", "good, bad ,so so"),
@@ -115,7 +116,7 @@ class JobOptionsTest {
     assertEquals(
         "SamplingParameters[maxTokens=7, temperature=0.6, topK=40, topP=0.9, minP=0.1,"
             + " presencePenalty=0.5, frequencyPenalty=-0.5, repetitionPenalty=1.1, stop=[\n, a,b],"
-            + " stopTokenIds=[5, 6], seed=-9000000000, ignoreEos=true]",
+            + " stopTokenIds=[5, 6], allowedTokenIds=7-10,12-30,90, seed=-9000000000, ignoreEos=true]",
         options.sampling().toString());
     assertEquals(
         new ChoiceOptions(new ChoiceOptions.Source.Fixed(List.of("good", "bad", "so so")), 0.001),
@@ -182,6 +183,11 @@ class JobOptionsTest {
           temperature       | NaN      | temperature is NaN: allowed is from 0 to 100
           ignore-eos        | maybe    | ignore-eos is maybe: allowed is true or false
           stop              | [1       | stop is [1: allowed is a JSON array of strings, as it begins with [
+          allowed-token-ids | 5,7-x    | allowed-token-ids is 7-x: allowed are token ids and ranges of them, such as 5,7-9
+          allowed-token-ids | -3       | allowed-token-ids is -3: allowed are token ids and ranges of them, such as 5,7-9
+          allowed-token-ids | 9-7      | allowed-token-ids is 9-7: allowed are token ids and ranges of them, such as 5,7-9
+          allowed-token-ids | 3000000000 | allowed-token-ids is 3000000000: allowed are token ids and ranges of them, such as 5,7-9
+          allowed-token-ids | []       | allowed-token-ids is empty: allowed are token ids and ranges of them, such as 5,7-9
           stop-token-ids    | a        | stop-token-ids is a: allowed is whole numbers
           on-long-prompt    | cut      | on-long-prompt is cut: allowed is error, truncate-left, truncate-right
           probability-tolerance | 0.5      | probability-tolerance is 0.5: allowed is from 0 (evaluate every label) to below 0.5

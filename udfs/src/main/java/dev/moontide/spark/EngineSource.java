@@ -14,8 +14,10 @@ package dev.moontide.spark;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.EngineOptions.Backend;
 import dev.moontide.api.MoontideException;
+import dev.moontide.api.TokenRanges;
 import dev.moontide.checkpoint.CheckpointFingerprint;
 import dev.moontide.engine.Engine;
+import dev.moontide.model.ModelConfig;
 import dev.moontide.spark.store.RequestKeys;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +32,7 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
+import org.jspecify.annotations.Nullable;
 
 /** The executor's engine, which its first task loads and all its tasks share. */
 final class EngineSource implements Inference.Source {
@@ -51,9 +54,22 @@ final class EngineSource implements Inference.Source {
     if (Files.isDirectory(engine.model())) {
       int maxModelLength = Engine.maxModelLength(engine);
       new RowPrompter(options, schema, CheckpointText.of(engine.model()), maxModelLength);
+      checkTokenIds(options.sampling().allowedTokenIds(), engine.model());
     } else if (isLocal) {
       throw MoontideException.configuration(
           "model is %s: allowed is a checkpoint's folder, and there is none", engine.model());
+    }
+  }
+
+  private static void checkTokenIds(@Nullable TokenRanges allowed, Path model) {
+    if (allowed == null) {
+      return;
+    }
+    long vocabulary = ModelConfig.load(model).vocabSize();
+    if (allowed.last() >= vocabulary) {
+      throw MoontideException.configuration(
+          "allowed-token-ids has %d: allowed are the model's token ids, 0 to %d",
+          allowed.last(), vocabulary - 1);
     }
   }
 

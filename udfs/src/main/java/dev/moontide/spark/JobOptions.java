@@ -81,9 +81,9 @@ public record JobOptions(
   /**
    * Reads options as they are written on a command line, in a YAML file or as {@code
    * spark.moontide.*}: names in any of kebab-case, camelCase or snake_case ({@link #names} lists
-   * them), values as text. A list ({@code labels}, {@code stop}, {@code stop-token-ids}) is a JSON
-   * array; {@code labels} and {@code stop-token-ids} may also be separated by commas, and a {@code
-   * stop} that is not a JSON array is one string.
+   * them), values as text. A list ({@code labels}, {@code stop}, {@code stop-token-ids}, {@code
+   * allowed-token-ids}) is a JSON array; all but {@code stop} may also be separated by commas, and
+   * a {@code stop} that is not a JSON array is one string.
    *
    * @throws MoontideException of category configuration, naming the option, its value and what is
    *     allowed

@@ -14,6 +14,7 @@ package dev.moontide.spark;
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
 import dev.moontide.api.SamplingParameters;
+import dev.moontide.api.TokenRanges;
 import dev.moontide.spark.JobOptions.Task;
 import dev.moontide.spark.PromptOptions.LongPrompt;
 import dev.moontide.spark.PromptOptions.Mode;
@@ -69,6 +70,7 @@ final class OptionReader {
           "repetition-penalty",
           "stop",
           "stop-token-ids",
+          "allowed-token-ids",
           "seed",
           "ignore-eos",
           "labels",
@@ -193,6 +195,9 @@ final class OptionReader {
         options.number("repetition-penalty", defaults.repetitionPenalty()),
         options.strings("stop", null),
         options.integers("stop-token-ids"),
+        options.has("allowed-token-ids")
+            ? TokenRanges.parse("allowed-token-ids", options.strings("allowed-token-ids", ","))
+            : null,
         options.bigInteger("seed", defaults.seed()),
         options.flag("ignore-eos", defaults.ignoreEos()));
   }

@@ -19,6 +19,7 @@ import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.Objective;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.api.TokenRanges;
 import java.lang.reflect.RecordComponent;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -52,6 +53,11 @@ class RequestKeysTest {
         sample(SamplingParameters.builder().maxTokens(8).stop(List.of("a", "b")).build()));
     objectives.add(
         sample(SamplingParameters.builder().maxTokens(8).stopTokenIds(List.of(3)).build()));
+    for (String allowed : List.of("3", "3-4", "0-100000")) {
+      TokenRanges ids = TokenRanges.parse("ids", List.of(allowed));
+      objectives.add(
+          sample(SamplingParameters.builder().maxTokens(8).allowedTokenIds(ids).build()));
+    }
     objectives.add(sample(SamplingParameters.builder().maxTokens(8).ignoreEos(true).build()));
     objectives.add(sample(SamplingParameters.builder().maxTokens(8).presencePenalty(1).build()));
     objectives.add(sample(SamplingParameters.builder().maxTokens(8).frequencyPenalty(1).build()));
@@ -121,6 +127,7 @@ class RequestKeysTest {
             "repetitionPenalty",
             "stop",
             "stopTokenIds",
+            "allowedTokenIds",
             "seed",
             "ignoreEos"),
         components(SamplingParameters.class));

@@ -134,6 +134,10 @@ public final class RequestKeys {
             out.writeInt(id);
           }
           out.writeBoolean(parameters.ignoreEos());
+          // Last, so that keys without it are those of versions that did not know it.
+          if (parameters.allowedTokenIds() != null) {
+            text(out, parameters.allowedTokenIds().toString());
+          }
         });
   }
 

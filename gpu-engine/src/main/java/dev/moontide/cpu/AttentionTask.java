@@ -18,8 +18,8 @@ import dev.moontide.tensor.Step;
 
 /**
  * Softmax over the latent cache and the weighted sum of latents, for neighbouring tokens of one
- * sequence times some heads; rows are ordered by token, then head. First the scores of every tile,
- * then each row's softmax over all of them, then the sum tile by tile.
+ * sequence times some heads; rows are ordered by token, then head. First the scores of every tile
+ * and each row's maximum, then probabilities and the sum, some tiles at a time.
  *
  * <p>The arithmetic of a row is that of the row alone: its tiles are the cache's blocks in the
  * sequence's order and then its ancestors, gathered in theirs; what only another row of the task
@@ -27,13 +27,15 @@ import dev.moontide.tensor.Step;
  */
 @SuppressWarnings("NullAway.Init") // The fields below are one task's.
 final class AttentionTask implements AutoCloseable {
+  /** Scores that are computed and exponentiated at a time, in the first cache. */
+  private static final int TOGETHER = 1 << 13;
+
   private final Lane lane;
   private final DType type;
   private final Tile queries;
   private final Tile sums;
   private final ScoreTiles scores;
   private final GatheredBlock gathered = new GatheredBlock();
-  private final float[] totals = new float[MatmulKernel.MAX_ROWS];
 
   private LatentCache cache;
   private LatentLayout layout;
@@ -46,6 +48,7 @@ final class AttentionTask implements AutoCloseable {
   private int rows;
   private int tiles;
   private int stride;
+  private int together;
   private int[] blockTable;
 
   AttentionTask(Lane lane, DType type, Tile queries, Tile sums) {
@@ -76,9 +79,7 @@ final class AttentionTask implements AutoCloseable {
     int row = (firstToken - rangeStart) * attention.heads() + firstHead;
     reserve();
     score(queries.address() + (long) row * attention.cacheColumns() * type.bytes());
-    for (int r = 0; r < rows; r++) {
-      softmax(r);
-    }
+    scan();
     sum();
     finish(row * attention.latentDim());
   }
@@ -92,9 +93,11 @@ final class AttentionTask implements AutoCloseable {
       gatheredTiles += gatheredTiles(t);
     }
     tiles = (prefix + blockSize - 1) / blockSize;
-    scores.reserve((tiles * rows + gatheredTiles * heads) * stride);
-    lane.source.reserve((long) rows * stride * type.bytes());
-    lane.target.reserve((long) rows * Math.max(stride, layout.sumStride()) * DType.F32.bytes());
+    together = Math.max(1, TOGETHER / (rows * stride));
+    int most = together * rows * stride;
+    scores.reserve((tiles * rows + gatheredTiles * heads) * stride, most);
+    lane.source.reserve((long) most * type.bytes());
+    lane.target.reserve((long) Math.max(most, rows * layout.sumStride()) * DType.F32.bytes());
     if (gatheredTiles > 0) {
       gathered.reserve(layout);
     }
@@ -110,10 +113,15 @@ final class AttentionTask implements AutoCloseable {
 
   private void score(long query) {
     long target = lane.target.address();
-    for (int tile = 0; tile < tiles; tile++) {
-      long keys = cache.keysAddress(layer, blockTable[tile]);
-      lane.multiply(layout.scores(), rows, query, keys, target);
-      scores.takeScores(lane, tile * rows * stride, rows * stride);
+    int ofTile = rows * stride;
+    for (int tile = 0; tile < tiles; tile += together) {
+      int count = Math.min(together, tiles - tile);
+      for (int i = 0; i < count; i++) {
+        long keys = cache.keysAddress(layer, blockTable[tile + i]);
+        long to = target + (long) i * ofTile * DType.F32.bytes();
+        lane.multiply(layout.scores(), rows, query, keys, to);
+      }
+      scores.takeScores(lane, tile * ofTile, count * ofTile);
     }
     int at = tiles * rows * stride;
     for (int i = 0; i < tokens; i++) {
@@ -161,32 +169,20 @@ final class AttentionTask implements AutoCloseable {
     return Math.max(0, Math.min(cache.blockSize(), length - tile * cache.blockSize()));
   }
 
-  private void softmax(int row) {
-    int t = first + row / heads;
-    int prefix = step.prefixLength(t);
-    int gatheredAt = gatheredAt(row);
-    int gatheredTiles = gatheredTiles(t);
-    scores.begin();
-    for (int tile = 0; tile < tiles; tile++) {
-      if (visible(prefix, tile) > 0) {
-        scores.scan((tile * rows + row) * stride, visible(prefix, tile), stride);
+  /** Masks what rows do not see and finds each row's maximum. */
+  private void scan() {
+    scores.begin(rows);
+    for (int row = 0; row < rows; row++) {
+      int t = first + row / heads;
+      int prefix = step.prefixLength(t);
+      for (int tile = 0; tile < tiles; tile++) {
+        scores.scan(row, (tile * rows + row) * stride, visible(prefix, tile), stride);
+      }
+      int at = gatheredAt(row);
+      for (int tile = 0; tile < gatheredTiles(t); tile++, at += heads * stride) {
+        scores.scan(row, at, visible(ancestors(t), tile), stride);
       }
     }
-    for (int tile = 0; tile < gatheredTiles; tile++) {
-      scores.scan(gatheredAt + tile * heads * stride, visible(ancestors(t), tile), stride);
-    }
-    for (int tile = 0; tile < tiles; tile++) {
-      int at = (tile * rows + row) * stride;
-      if (visible(prefix, tile) > 0) {
-        scores.exponentiate(at, stride, attention.softmaxScale());
-      } else {
-        scores.hide(at, stride);
-      }
-    }
-    for (int tile = 0; tile < gatheredTiles; tile++) {
-      scores.exponentiate(gatheredAt + tile * heads * stride, stride, attention.softmaxScale());
-    }
-    totals[row] = scores.total();
   }
 
   /** Where the gathered tiles of a row's token begin, at the row's head. */
@@ -198,23 +194,43 @@ final class AttentionTask implements AutoCloseable {
     return at + row % heads * stride;
   }
 
+  /** The weighted sum of latents, by probabilities computed on the way. */
   private void sum() {
     long source = lane.source.address();
     long target = lane.target.address();
-    for (int tile = 0; tile < tiles; tile++) {
-      scores.putProbabilities(lane, tile * rows * stride, rows * stride);
-      Product product = tile == 0 ? layout.firstSum() : layout.nextSum();
-      lane.multiply(product, rows, source, cache.valuesAddress(layer, blockTable[tile]), target);
+    int ofTile = rows * stride;
+    for (int tile = 0; tile < tiles; tile += together) {
+      int count = Math.min(together, tiles - tile);
+      probabilities(0, rows, tile * ofTile, count);
+      for (int i = 0; i < count; i++) {
+        Product product = tile + i == 0 ? layout.firstSum() : layout.nextSum();
+        long values = cache.valuesAddress(layer, blockTable[tile + i]);
+        lane.multiply(product, rows, source + (long) i * ofTile * type.bytes(), values, target);
+      }
     }
-    int at = tiles * rows * stride;
+    int at = tiles * ofTile;
     for (int i = 0; i < tokens; i++) {
       long ofToken = target + (long) i * heads * layout.sumStride() * DType.F32.bytes();
       for (int tile = 0; tile < gatheredTiles(first + i); tile++, at += heads * stride) {
         gatherValues(first + i, tile);
-        scores.putProbabilities(lane, at, heads * stride);
+        probabilities(i * heads, heads, at, 1);
         Product product = tiles + tile == 0 ? layout.firstSum() : layout.nextSum();
         lane.multiply(product, heads, source, gathered.keys() + layout.valuesOffset(), ofToken);
       }
+    }
+  }
+
+  /**
+   * Puts the probabilities of {@code rowCount} rows in {@code count} tiles into the source tile.
+   */
+  private void probabilities(int firstRow, int rowCount, int at, int count) {
+    int segments = rowCount * count;
+    for (int i = 0; i < segments; i++) {
+      scores.shift(firstRow + i % rowCount, at + i * stride, stride, attention.softmaxScale());
+    }
+    scores.exponentiate(lane, at, segments * stride);
+    for (int i = 0; i < segments; i++) {
+      scores.add(firstRow + i % rowCount, at + i * stride, stride);
     }
   }
 
@@ -225,7 +241,7 @@ final class AttentionTask implements AutoCloseable {
     float[] values = lane.floats(n);
     for (int r = 0; r < rows; r++) {
       lane.target.floats().get(r * layout.sumStride(), values, r * latentDim, latentDim);
-      Rows.scale(values, r * latentDim, latentDim, 1f / totals[r]);
+      Rows.scale(values, r * latentDim, latentDim, 1f / scores.total(r));
     }
     Staging.floats(lane, type, values, n, sums, to);
   }

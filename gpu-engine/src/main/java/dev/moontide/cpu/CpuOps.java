@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The operations on a CPU: matrix products through oneDNN with weights packed in native memory, the
- * rest in Java on the heap.
+ * rest in Java.
  */
 public final class CpuOps implements Ops {
   private final Arithmetic arithmetic;
@@ -72,11 +72,11 @@ public final class CpuOps implements Ops {
     embedding = new Embedding(workers, lanes);
     normalisation = new Normalisation(workers, lanes);
     products = new MatrixProducts(workers, lanes);
-    gating = new Gating(workers);
+    gating = new Gating(workers, lanes);
     latentAppend = new LatentAppend(workers, lanes, arithmetic.stored());
     latentAttention = new LatentAttention(workers, lanes, arithmetic.operand());
     routes = new Routes(workers, lanes);
-    expertProducts = new ExpertProducts(workers, lanes);
+    expertProducts = new ExpertProducts(workers, lanes, arithmetic.operand());
     logits = new Logits(workers, lanes);
   }
 
@@ -172,10 +172,12 @@ public final class CpuOps implements Ops {
 
   @Override
   public Tensor operand(int rows, int columns) {
-    return switch (arithmetic.operand()) {
-      case BF16 -> new Bf16Tensor(rows, columns);
-      case F32 -> new FloatTensor(rows, columns);
-    };
+    return new OperandTensor(memory, arithmetic.operand(), rows, columns);
+  }
+
+  @Override
+  public Tensor routerInput(int rows, int columns) {
+    return new OperandTensor(memory, DType.F32, rows, columns);
   }
 
   @Override
@@ -219,17 +221,17 @@ public final class CpuOps implements Ops {
 
   @Override
   public void matmul(Tensor out, Tensor x, Weight w, int n) {
-    products.multiply((FloatTensor) out, x, (PackedWeight) w, n, false);
+    products.multiply((FloatTensor) out, (OperandTensor) x, (PackedWeight) w, n, false);
   }
 
   @Override
   public void matmulAdd(Tensor out, Tensor x, Weight w, int n) {
-    products.multiply((FloatTensor) out, x, (PackedWeight) w, n, true);
+    products.multiply((FloatTensor) out, (OperandTensor) x, (PackedWeight) w, n, true);
   }
 
   @Override
   public void swiglu(Tensor out, Tensor gateUp, int n) {
-    gating.run(out, (FloatTensor) gateUp, n);
+    gating.run((OperandTensor) out, (FloatTensor) gateUp, n);
   }
 
   @Override
@@ -264,7 +266,7 @@ public final class CpuOps implements Ops {
       Attention attention,
       Step step) {
     latentAttention.run(
-        out,
+        (OperandTensor) out,
         (FloatTensor) q,
         (LatentCache) cache,
         layer,
@@ -291,7 +293,7 @@ public final class CpuOps implements Ops {
   public void route(Routing routing, Tensor x, Weight gate, Weight bias, Router router, int n) {
     routes.run(
         (TokenRouting) routing,
-        (FloatTensor) x,
+        (OperandTensor) x,
         (PackedWeight) gate,
         ((VectorWeight) bias).values(),
         router,
@@ -300,7 +302,8 @@ public final class CpuOps implements Ops {
 
   @Override
   public void experts(Tensor out, Tensor x, Routing routing, Experts experts, int n) {
-    expertProducts.run((FloatTensor) out, x, (TokenRouting) routing, (ExpertWeights) experts, n);
+    expertProducts.run(
+        (FloatTensor) out, (OperandTensor) x, (TokenRouting) routing, (ExpertWeights) experts, n);
   }
 
   @Override
@@ -332,6 +335,7 @@ public final class CpuOps implements Ops {
     closed = true;
     workers.close();
     latentAttention.close();
+    expertProducts.close();
     for (Lane lane : lanes) {
       lane.close();
     }

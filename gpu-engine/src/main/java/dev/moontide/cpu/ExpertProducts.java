@@ -12,10 +12,8 @@
 package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Activation;
-import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.cpu.vector.Rows;
 import dev.moontide.tensor.DType;
-import dev.moontide.tensor.Tensor;
 
 /**
  * The routed experts. A task takes the rows of one expert through {@code gate‖up}, the activation
@@ -23,46 +21,59 @@ import dev.moontide.tensor.Tensor;
  * slots are summed in ascending order of expert, whatever order they were computed in.
  */
 @SuppressWarnings("NullAway.Init") // The fields below are one call's arguments.
-final class ExpertProducts {
+final class ExpertProducts implements AutoCloseable {
   /** Numbers in the slots of a range of tokens, 16 MiB: about what a shared cache holds. */
   private static final int SLOT_ELEMENTS = 1 << 22;
 
   private static final int FEWEST_TOKENS = 64;
+
+  /**
+   * Numbers of a result that are added at a time, which with their sums stay in the first cache.
+   */
+  private static final int PART = 2048;
 
   private final Workers workers;
   private final Lane[] lanes;
   private final ExpertTasks tasks = new ExpertTasks();
   private final Workers.Body product = this::product;
   private final SlotSums sums;
-  private float[] slots = new float[0];
+  private final DType type;
+
+  /**
+   * What {@code down} gave each pair of token and expert, by the tasks' {@link ExpertTasks#place}.
+   */
+  private final Tile results = new Tile();
 
   private FloatTensor out;
-  private Tensor x;
+  private OperandTensor x;
   private TokenRouting routing;
   private ExpertWeights experts;
   private int firstToken;
 
-  ExpertProducts(Workers workers, Lane[] lanes) {
+  ExpertProducts(Workers workers, Lane[] lanes, DType type) {
+    this.type = type;
     this.workers = workers;
     this.lanes = lanes;
     sums = new SlotSums(workers);
   }
 
   /** {@code out[t] += Σ_k weight_k · expert_k(x[t])}. */
-  void run(FloatTensor result, Tensor operand, TokenRouting routes, ExpertWeights weights, int n) {
+  void run(
+      FloatTensor result,
+      OperandTensor operand,
+      TokenRouting routes,
+      ExpertWeights weights,
+      int n) {
     out = result;
     x = operand;
     routing = routes;
     experts = weights;
     int slotsPerToken = routes.topK() * result.columns();
     int range = Math.max(FEWEST_TOKENS, SLOT_ELEMENTS / slotsPerToken);
-    int needed = Math.multiplyExact(Math.min(n, range), slotsPerToken);
-    if (slots.length < needed) {
-      slots = new float[needed];
-    }
     for (firstToken = 0; firstToken < n; firstToken += range) {
       int tokens = Math.min(range, n - firstToken);
       tasks.group(routes, weights.count(), firstToken, tokens);
+      results.reserve((long) tasks.places() * result.columns() * DType.F32.bytes());
       workers.run(tasks.count(), product);
       sums.runRows(tokens, slotsPerToken);
     }
@@ -72,43 +83,36 @@ final class ExpertProducts {
     Lane lane = lanes[worker];
     int expert = tasks.expert(task);
     int rows = tasks.rows(task);
+    int padded = Lane.paddedRows(rows);
     int hidden = out.columns();
     int intermediate = experts.intermediate();
-    lane.source.reserve((long) rows * Math.max(hidden, intermediate) * DType.F32.bytes());
-    lane.target.reserve((long) rows * Math.max(hidden, 2 * intermediate) * DType.F32.bytes());
+    lane.source.reserve((long) padded * Math.max(hidden, intermediate) * DType.F32.bytes());
+    lane.target.reserve((long) padded * 2 * intermediate * DType.F32.bytes());
     long source = lane.source.address();
     long target = lane.target.address();
     for (int r = 0; r < rows; r++) {
-      Staging.row(lane, x, firstToken + tasks.slot(task, r) / routing.topK(), r);
+      x.copyRow(firstToken + tasks.slot(task, r) / routing.topK(), lane.source, r);
     }
     experts.gateUp().multiply(lane, rows, source, experts.gateUpAddress(expert), target);
     activate(lane, rows, intermediate);
-    experts.down().multiply(lane, rows, source, experts.downAddress(expert), target);
-    for (int r = 0; r < rows; r++) {
-      lane.target.floats().get(r * hidden, slots, tasks.slot(task, r) * hidden, hidden);
-    }
+    long to = results.address() + (long) tasks.firstPlace(task) * hidden * DType.F32.bytes();
+    experts.down().multiply(lane, rows, source, experts.downAddress(expert), to);
   }
 
   /** From {@code gate‖up} in the target tile to the operand of {@code down} in the source tile. */
   private void activate(Lane lane, int rows, int intermediate) {
-    int n = rows * intermediate;
-    float[] gateUp = lane.floats(2 * n);
-    lane.target.floats().get(0, gateUp, 0, 2 * n);
+    float[] gateUp = lane.floats(2 * intermediate);
     float[] scratch = lane.scratch(intermediate);
     for (int r = 0; r < rows; r++) {
-      Activation.swiglu(gateUp, 2 * r * intermediate, scratch, intermediate);
+      lane.target.floats().get(2 * r * intermediate, gateUp, 0, 2 * intermediate);
+      Activation.swiglu(gateUp, 0, scratch, intermediate);
+      Staging.floats(lane, type, gateUp, intermediate, lane.source, r * intermediate);
     }
-    if (x instanceof Bf16Tensor) {
-      short[] activated = lane.shorts(n);
-      for (int r = 0; r < rows; r++) {
-        Bf16.fromFloats(gateUp, 2 * r * intermediate, activated, r * intermediate, intermediate);
-      }
-      lane.source.shorts().put(0, activated, 0, n);
-    } else {
-      for (int r = 0; r < rows; r++) {
-        lane.source.floats().put(r * intermediate, gateUp, 2 * r * intermediate, intermediate);
-      }
-    }
+  }
+
+  @Override
+  public void close() {
+    results.close();
   }
 
   /** Adds each token's slots, weighted, to the output. */
@@ -121,17 +125,17 @@ final class ExpertProducts {
     void rows(int first, int end, int worker) {
       int hidden = out.columns();
       int topK = routing.topK();
+      float[] part = lanes[worker].floats(Math.min(hidden, PART));
       for (int i = first; i < end; i++) {
         int t = firstToken + i;
-        Rows.addWeighted(
-            out.values,
-            t * hidden,
-            slots,
-            i * topK * hidden,
-            hidden,
-            routing.weights,
-            t * topK,
-            topK);
+        for (int c = 0; c < hidden; c += PART) {
+          int n = Math.min(PART, hidden - c);
+          for (int k = 0; k < topK; k++) {
+            results.floats().get(tasks.place(i * topK + k) * hidden + c, part, 0, n);
+            float weight = routing.weights[t * topK + k];
+            Rows.addWeighted(out.values, t * hidden + c, part, n, weight);
+          }
+        }
       }
     }
   }

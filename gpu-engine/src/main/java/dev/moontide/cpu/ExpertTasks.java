@@ -27,7 +27,10 @@ final class ExpertTasks {
   private int[] taskFirst = new int[0];
   private int[] taskRows = new int[0];
   private final int[] place = new int[MAX_ROWS + 1];
+  private int[] taskPlace = new int[0];
+  private int[] places = new int[0];
   private int tasks;
+  private int placeCount;
 
   /** Groups {@code tokens} tokens from {@code firstToken} on. */
   void group(TokenRouting routing, int experts, int firstToken, int tokens) {
@@ -52,6 +55,7 @@ final class ExpertTasks {
   private void reserve(int experts, int pairs) {
     if (slots.length < pairs) {
       slots = new int[pairs];
+      places = new int[pairs];
     }
     if (starts.length < experts + 1) {
       starts = new int[experts + 1];
@@ -61,6 +65,7 @@ final class ExpertTasks {
       taskExpert = new int[most];
       taskFirst = new int[most];
       taskRows = new int[most];
+      taskPlace = new int[most];
     }
   }
 
@@ -89,6 +94,19 @@ final class ExpertTasks {
         taskRows[task] = rows;
       }
     }
+    assignPlaces();
+  }
+
+  /** A task's results lie together, with room for a padded call's. */
+  private void assignPlaces() {
+    placeCount = 0;
+    for (int task = 0; task < tasks; task++) {
+      taskPlace[task] = placeCount;
+      for (int r = 0; r < taskRows[task]; r++) {
+        places[slot(task, r)] = placeCount + r;
+      }
+      placeCount += Lane.paddedRows(taskRows[task]);
+    }
   }
 
   private int count(int expert) {
@@ -111,5 +129,20 @@ final class ExpertTasks {
   /** Slot of the task's row {@code row}. */
   int slot(int task, int row) {
     return slots[taskFirst[task] + row];
+  }
+
+  /** Place of the task's first result; those of its other rows follow. */
+  int firstPlace(int task) {
+    return taskPlace[task];
+  }
+
+  /** Place of a slot's result. */
+  int place(int slot) {
+    return places[slot];
+  }
+
+  /** How many places there are. */
+  int places() {
+    return placeCount;
   }
 }

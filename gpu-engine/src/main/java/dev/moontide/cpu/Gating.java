@@ -12,22 +12,21 @@
 package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Activation;
-import dev.moontide.cpu.vector.Bf16;
-import dev.moontide.tensor.Tensor;
 
 /** {@code out[t] = silu(gateUp[t, :h]) · gateUp[t, h:]}. */
 @SuppressWarnings("NullAway.Init") // The fields below are one call's arguments.
 final class Gating extends RowTasks {
-  private Tensor out;
-  private FloatTensor gateUp;
-  private final float[][] scratch;
+  private final Lane[] lanes;
 
-  Gating(Workers workers) {
+  private OperandTensor out;
+  private FloatTensor gateUp;
+
+  Gating(Workers workers, Lane[] lanes) {
     super(workers);
-    scratch = new float[workers.count()][0];
+    this.lanes = lanes;
   }
 
-  void run(Tensor result, FloatTensor input, int n) {
+  void run(OperandTensor result, FloatTensor input, int n) {
     out = result;
     gateUp = input;
     runRows(n, 4L * result.columns());
@@ -36,17 +35,12 @@ final class Gating extends RowTasks {
   @Override
   void rows(int first, int end, int worker) {
     int width = out.columns();
-    if (scratch[worker].length < width) {
-      scratch[worker] = new float[width];
-    }
+    Lane lane = lanes[worker];
+    float[] scratch = lane.floats(width);
     for (int t = first; t < end; t++) {
       int from = t * gateUp.columns();
-      Activation.swiglu(gateUp.values, from, scratch[worker], width);
-      if (out instanceof Bf16Tensor bf16) {
-        Bf16.fromFloats(gateUp.values, from, bf16.values, t * width, width);
-      } else {
-        System.arraycopy(gateUp.values, from, ((FloatTensor) out).values, t * width, width);
-      }
+      Activation.swiglu(gateUp.values, from, scratch, width);
+      out.put(lane, t, gateUp.values, from, width);
     }
   }
 }

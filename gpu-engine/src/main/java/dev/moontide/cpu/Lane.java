@@ -41,10 +41,13 @@ final class Lane implements AutoCloseable {
 
   static {
     Arrays.fill(CALL_SIZES, 1, 17, true);
-    for (int rows : new int[] {24, 32, 48, 64}) {
+    for (int rows : new int[] {20, 24, 28, 32, 40, 48, 56, 64}) {
       CALL_SIZES[rows] = true;
     }
   }
+
+  /** Rows a padded call computes at most beyond those asked for. */
+  static final int MOST_PADDING = 7;
 
   /** Rows on their way into a product. */
   final Tile source = new Tile();
@@ -100,23 +103,45 @@ final class Lane implements AutoCloseable {
    * every row its own bits.
    */
   void multiply(Product product, int rows, long from, long weight, long to) {
+    run(product, rows, from, weight, to, false);
+  }
+
+  /**
+   * The same in one call, where that leaves every row its own bits, by computing a few rows more:
+   * {@link #paddedRows} rows of the left factor are read and as many of the result written.
+   */
+  void multiplyPadded(Product product, int rows, long from, long weight, long to) {
+    run(product, rows, from, weight, to, true);
+  }
+
+  /** Rows there must be room for where {@code rows} are multiplied by padded calls. */
+  static int paddedRows(int rows) {
+    int padded = rows;
+    while (padded < CALL_SIZES.length && !CALL_SIZES[padded]) {
+      padded++;
+    }
+    return padded;
+  }
+
+  private void run(Product product, int rows, long from, long weight, long to, boolean padded) {
     long start = System.nanoTime();
     long source = from;
     long slice = weight;
     for (int i = 0; i < product.slices(); i++) {
       MatmulKernel kernel = product.slice(i);
-      multiply(kernel, rows, source, slice, to);
+      multiply(kernel, rows, source, slice, to, padded);
       source += (long) kernel.shape().inner() * kernel.shape().source().bytes();
       slice += kernel.weightBytes();
     }
     addNanos(System.nanoTime() - start);
   }
 
-  private void multiply(MatmulKernel kernel, int rows, long from, long weight, long to) {
+  private void multiply(
+      MatmulKernel kernel, int rows, long from, long weight, long to, boolean padded) {
     MatmulShape shape = kernel.shape();
     int done = 0;
     while (done < rows) {
-      int call = callSize(kernel, rows - done);
+      int call = padded ? paddedSize(kernel, rows - done) : callSize(kernel, rows - done);
       execute(
           kernel,
           call,
@@ -142,6 +167,12 @@ final class Lane implements AutoCloseable {
       }
     }
     return 1;
+  }
+
+  /** The call of all {@code rows} rows and the fewest more, or else as many as can be. */
+  private int paddedSize(MatmulKernel kernel, int rows) {
+    int padded = paddedRows(rows);
+    return usable(kernel, padded) ? padded : callSize(kernel, rows);
   }
 
   private boolean usable(MatmulKernel kernel, int rows) {

@@ -14,7 +14,6 @@ package dev.moontide.cpu;
 import dev.moontide.tensor.Attention;
 import dev.moontide.tensor.DType;
 import dev.moontide.tensor.Step;
-import dev.moontide.tensor.Tensor;
 
 /**
  * Multi-head latent attention in its absorbed form, for prefill and decode alike, so that a token's
@@ -38,7 +37,7 @@ final class LatentAttention implements AutoCloseable {
   private final Workers.Body absorb = this::absorb;
   private final Workers.Body values = this::values;
 
-  private Tensor out;
+  private OperandTensor out;
   private FloatTensor q;
   private LatentWeight weight;
   private RotationTable rotations;
@@ -57,7 +56,7 @@ final class LatentAttention implements AutoCloseable {
   }
 
   void run(
-      Tensor result,
+      OperandTensor result,
       FloatTensor query,
       LatentCache cache,
       int layer,
@@ -123,21 +122,12 @@ final class LatentAttention implements AutoCloseable {
   private void values(int task, int worker) {
     Lane lane = lanes[worker];
     int heads = attention.heads();
-    int valueDim = attention.valueDim();
     int head = task % heads;
     int from = task / heads * block;
     int count = Math.min(block, tokens - from);
-    lane.target.reserve((long) count * valueDim * type.bytes());
     long sum = sums.address() + (long) (from * heads + head) * attention.latentDim() * type.bytes();
-    lane.multiply(weight.value(), count, sum, weight.valueAddress(head), lane.target.address());
-    for (int r = 0; r < count; r++) {
-      int to = (first + from + r) * out.columns() + head * valueDim;
-      if (out instanceof Bf16Tensor bf16) {
-        lane.target.shorts().get(r * valueDim, bf16.values, to, valueDim);
-      } else {
-        lane.target.floats().get(r * valueDim, ((FloatTensor) out).values, to, valueDim);
-      }
-    }
+    long to = out.address(first + from) + (long) head * attention.valueDim() * type.bytes();
+    lane.multiply(weight.value(), count, sum, weight.valueAddress(head), to);
   }
 
   @Override

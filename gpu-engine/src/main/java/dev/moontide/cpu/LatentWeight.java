@@ -52,7 +52,7 @@ final class LatentWeight implements Weight {
                 attention.valueDim(),
                 heads * attention.latentDim(),
                 arithmetic.operand(),
-                attention.valueDim(),
+                attention.outputColumns(),
                 false,
                 false));
     address = memory.allocate(bytes(), name);
@@ -63,7 +63,7 @@ final class LatentWeight implements Weight {
     return absorb;
   }
 
-  /** {@code [rows, latentDim] · W_uvᵀ}, from rows of all heads' sums. */
+  /** {@code [rows, latentDim] · W_uvᵀ}, from rows of all heads' sums into rows of all outputs. */
   Product value() {
     return value;
   }

@@ -71,6 +71,7 @@ final class MatmulKernel implements AutoCloseable {
   private final int index;
   private final dnnl_primitive_attr attributes = new dnnl_primitive_attr();
   private final dnnl_memory_desc weight;
+  private final long weightBytes;
   private final String implementation;
   private final @Nullable Prepared[] prepared = new @Nullable Prepared[MAX_ROWS + 1];
   private final @Nullable Verdict[] verdicts = new @Nullable Verdict[MAX_ROWS + 1];
@@ -90,6 +91,7 @@ final class MatmulKernel implements AutoCloseable {
         dnnl_memory_desc_clone(
             weight, dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)),
         "memory description");
+    weightBytes = dnnl_memory_desc_get_size(weight);
     dnnl_primitive_desc_destroy(description);
     dnnl_memory_desc_destroy(requested);
     dnnl_memory_desc_destroy(source);
@@ -155,7 +157,7 @@ final class MatmulKernel implements AutoCloseable {
 
   /** Bytes of the right factor, padding included. */
   long weightBytes() {
-    return dnnl_memory_desc_get_size(weight);
+    return weightBytes;
   }
 
   /** Whether calls of {@code rows} rows give each row the bits it has alone. */

@@ -13,7 +13,6 @@ package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Rows;
 import dev.moontide.tensor.DType;
-import dev.moontide.tensor.Tensor;
 
 /**
  * Dense products: {@code out[t] = W·x[t]} and {@code out[t] += W·x[t]}. A task is a block of rows
@@ -35,7 +34,7 @@ final class MatrixProducts implements Workers.Body {
   private final Lane[] lanes;
 
   private FloatTensor out;
-  private Tensor x;
+  private OperandTensor x;
   private PackedWeight weight;
   private boolean add;
   private int rows;
@@ -49,7 +48,8 @@ final class MatrixProducts implements Workers.Body {
   }
 
   /** {@code out[t] = W·x[t]}, or {@code +=} where {@code addToOut}, for {@code t < n}. */
-  void multiply(FloatTensor result, Tensor operand, PackedWeight w, int n, boolean addToOut) {
+  void multiply(
+      FloatTensor result, OperandTensor operand, PackedWeight w, int n, boolean addToOut) {
     out = result;
     x = operand;
     weight = w;
@@ -85,7 +85,6 @@ final class MatrixProducts implements Workers.Body {
     int endPanel = (range + 1) * panels.count() / ranges;
     for (int first = task % blocks * block; first < end; first += MatmulKernel.MAX_ROWS) {
       int count = Math.min(MatmulKernel.MAX_ROWS, end - first);
-      Staging.rows(lane, x, first, count);
       for (int p = firstPanel; p < endPanel; p++) {
         panel(lane, p, first, count);
       }
@@ -95,11 +94,11 @@ final class MatrixProducts implements Workers.Body {
   private void panel(Lane lane, int p, int first, int count) {
     Panels panels = weight.panels();
     int columns = panels.columns(p);
-    lane.target.reserve((long) count * columns * DType.F32.bytes());
-    lane.multiply(
+    lane.target.reserve((long) Lane.paddedRows(count) * columns * DType.F32.bytes());
+    lane.multiplyPadded(
         panels.product(p),
         count,
-        lane.source.address(),
+        x.address(first),
         weight.address() + panels.offset(p),
         lane.target.address());
     int outColumns = out.columns();

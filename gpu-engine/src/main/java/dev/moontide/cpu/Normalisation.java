@@ -11,7 +11,6 @@
  */
 package dev.moontide.cpu;
 
-import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.cpu.vector.RmsNorm;
 import dev.moontide.tensor.Tensor;
 
@@ -45,13 +44,13 @@ final class Normalisation extends RowTasks {
     int width = gain.length;
     for (int t = first; t < end; t++) {
       int at = t * x.columns() + from;
-      int to = t * out.columns();
-      if (out instanceof Bf16Tensor bf16) {
+      if (out instanceof OperandTensor operand) {
         float[] row = lanes[worker].floats(width);
         RmsNorm.normalise(x.values, at, gain, epsilon, row, 0, width);
-        Bf16.fromFloats(row, 0, bf16.values, to, width);
+        operand.put(lanes[worker], t, row, 0, width);
       } else {
-        RmsNorm.normalise(x.values, at, gain, epsilon, ((FloatTensor) out).values, to, width);
+        float[] values = ((FloatTensor) out).values;
+        RmsNorm.normalise(x.values, at, gain, epsilon, values, t * out.columns(), width);
       }
     }
   }

@@ -96,10 +96,13 @@ final class Panels {
     return offset(count - 1) + last.weightBytes();
   }
 
-  /** Computes {@code rows} rows of every panel side by side, for joined panels. */
+  /**
+   * Computes {@code rows} rows of every panel side by side, for joined panels, in {@linkplain
+   * Lane#paddedRows padded} calls.
+   */
   void multiply(Lane lane, int rows, long from, long weight, long to) {
     for (int p = 0; p < count; p++) {
-      lane.multiply(
+      lane.multiplyPadded(
           product(p),
           rows,
           from,

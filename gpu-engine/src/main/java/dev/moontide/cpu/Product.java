@@ -18,10 +18,16 @@ package dev.moontide.cpu;
 final class Product {
   private final MatmulShape shape;
   private final MatmulKernel[] slices;
+  private final long weightBytes;
 
   Product(MatmulShape shape, MatmulKernel[] slices) {
     this.shape = shape;
     this.slices = slices;
+    long bytes = 0;
+    for (MatmulKernel slice : slices) {
+      bytes += slice.weightBytes();
+    }
+    weightBytes = bytes;
   }
 
   MatmulShape shape() {
@@ -38,10 +44,6 @@ final class Product {
 
   /** Bytes of the right factor, padding included: its slices one after the other. */
   long weightBytes() {
-    long bytes = 0;
-    for (MatmulKernel slice : slices) {
-      bytes += slice.weightBytes();
-    }
-    return bytes;
+    return weightBytes;
   }
 }

@@ -21,7 +21,7 @@ final class Routes extends RowTasks {
   private final ExpertChoice[] choices;
 
   private TokenRouting routing;
-  private FloatTensor x;
+  private OperandTensor x;
   private PackedWeight gate;
   private float[] bias;
   private Router router;
@@ -36,7 +36,7 @@ final class Routes extends RowTasks {
   }
 
   void run(
-      TokenRouting result, FloatTensor input, PackedWeight weight, float[] b, Router r, int n) {
+      TokenRouting result, OperandTensor input, PackedWeight weight, float[] b, Router r, int n) {
     routing = result;
     x = input;
     gate = weight;
@@ -51,10 +51,8 @@ final class Routes extends RowTasks {
     int experts = router.experts();
     for (int start = first; start < end; start += MatmulKernel.MAX_ROWS) {
       int count = Math.min(MatmulKernel.MAX_ROWS, end - start);
-      Staging.rows(lane, x, start, count);
-      lane.target.reserve((long) count * experts * DType.F32.bytes());
-      gate.panels()
-          .multiply(lane, count, lane.source.address(), gate.address(), lane.target.address());
+      lane.target.reserve((long) Lane.paddedRows(count) * experts * DType.F32.bytes());
+      gate.panels().multiply(lane, count, x.address(start), gate.address(), lane.target.address());
       float[] logits = lane.floats(count * experts);
       lane.target.floats().get(0, logits, 0, count * experts);
       for (int r = 0; r < count; r++) {

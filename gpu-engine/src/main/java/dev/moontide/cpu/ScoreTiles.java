@@ -19,24 +19,26 @@ import java.util.Arrays;
 /**
  * One thread's attention scores and what a softmax makes of them. They lie in rows of {@link
  * LatentLayout#stride()} numbers, one a block of the cache, of which the leading ones are visible.
+ * A row of a task has as many of those as it sees blocks, each with the task's other rows.
  */
 final class ScoreTiles {
   private final DType type;
-  private final float[] sums = new float[Softmax.SUMS];
+  private final float[] maxima = new float[MatmulKernel.MAX_ROWS];
+  private final float[] sums = new float[MatmulKernel.MAX_ROWS * Softmax.SUMS];
   private float[] scores = new float[0];
   private short[] rounded = new short[0];
-  private float max;
 
   ScoreTiles(DType type) {
     this.type = type;
   }
 
-  /** Makes room for {@code n} scores. */
-  void reserve(int n) {
+  /** Makes room for {@code n} scores, and for {@code together} probabilities at a time. */
+  void reserve(int n, int together) {
     if (scores.length < n) {
-      int size = Math.max(n, 2 * scores.length);
-      scores = new float[size];
-      rounded = new short[type == DType.BF16 ? size : 0];
+      scores = new float[Math.max(n, 2 * scores.length)];
+    }
+    if (type == DType.BF16 && rounded.length < together) {
+      rounded = new short[together];
     }
   }
 
@@ -45,44 +47,49 @@ final class ScoreTiles {
     lane.target.floats().get(0, scores, at, n);
   }
 
-  /** Puts {@code n} probabilities into the lane's source tile. */
-  void putProbabilities(Lane lane, int at, int n) {
-    switch (type) {
-      case BF16 -> lane.source.shorts().put(0, rounded, at, n);
-      case F32 -> lane.source.floats().put(0, scores, at, n);
-    }
+  /** Starts the softmax of {@code rows} rows. */
+  void begin(int rows) {
+    Arrays.fill(maxima, 0, rows, Float.NEGATIVE_INFINITY);
+    Arrays.fill(sums, 0, rows * Softmax.SUMS, 0f);
   }
 
-  /** Starts a row's softmax. */
-  void begin() {
-    max = Float.NEGATIVE_INFINITY;
-    Arrays.fill(sums, 0f);
-  }
-
-  /** Masks a tile's row beyond its {@code visible} scores and takes them into the maximum. */
-  void scan(int at, int visible, int stride) {
+  /** Masks what lies beyond a block's {@code visible} scores, and takes those into the maximum. */
+  void scan(int row, int at, int visible, int stride) {
     Arrays.fill(scores, at + visible, at + stride, Float.NEGATIVE_INFINITY);
-    max = Math.max(max, Rows.max(scores, at, visible));
-  }
-
-  /** Turns a scanned row into probabilities, not yet normalised, and adds them up. */
-  void exponentiate(int at, int stride, float scale) {
-    switch (type) {
-      case BF16 -> Softmax.exponentials(scores, at, stride, max, scale, rounded, at, sums);
-      case F32 -> Softmax.exponentials(scores, at, stride, max, scale, scores, at, sums);
+    if (visible > 0) {
+      maxima[row] = Math.max(maxima[row], Rows.max(scores, at, visible));
     }
   }
 
-  /** Gives the probability 0 to a row of a tile of which nothing is visible. */
-  void hide(int at, int stride) {
+  /** What the exponential is taken of, for a scanned row of a block. */
+  void shift(int row, int at, int stride, float scale) {
+    Rows.shift(scores, at, stride, maxima[row], scale);
+  }
+
+  /**
+   * Turns {@code n} shifted scores into probabilities, not yet normalised, and puts them into the
+   * lane's source tile.
+   */
+  void exponentiate(Lane lane, int at, int n) {
     switch (type) {
-      case BF16 -> Arrays.fill(rounded, at, at + stride, (short) 0);
-      case F32 -> Arrays.fill(scores, at, at + stride, 0f);
+      case BF16 -> {
+        Softmax.exponentials(scores, at, rounded, n);
+        lane.source.shorts().put(0, rounded, 0, n);
+      }
+      case F32 -> {
+        Softmax.exponentials(scores, at, n);
+        lane.source.floats().put(0, scores, at, n);
+      }
     }
   }
 
-  /** The sum of the row's probabilities. */
-  float total() {
-    return Softmax.total(sums);
+  /** Adds a row's probabilities of a block to its sum, once they are computed. */
+  void add(int row, int at, int stride) {
+    Softmax.add(sums, row * Softmax.SUMS, scores, at, stride);
+  }
+
+  /** The sum of a row's probabilities. */
+  float total(int row) {
+    return Softmax.total(sums, row * Softmax.SUMS);
   }
 }

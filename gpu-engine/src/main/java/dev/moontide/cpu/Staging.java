@@ -13,34 +13,10 @@ package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.Bf16;
 import dev.moontide.tensor.DType;
-import dev.moontide.tensor.Tensor;
 
-/** Copies rows of operands into a lane's source tile. */
+/** Rounds numbers on their way into a tile. */
 final class Staging {
   private Staging() {}
-
-  /** Rows {@code [first, first + count)} of an operand, one below the other. */
-  static void rows(Lane lane, Tensor x, int first, int count) {
-    int from = first * x.columns();
-    int n = count * x.columns();
-    if (x instanceof Bf16Tensor bf16) {
-      lane.source.reserve(2L * n);
-      lane.source.shorts().put(0, bf16.values, from, n);
-    } else {
-      lane.source.reserve(4L * n);
-      lane.source.floats().put(0, ((FloatTensor) x).values, from, n);
-    }
-  }
-
-  /** Row {@code row} of an operand, as the tile's row {@code at}; room must be there. */
-  static void row(Lane lane, Tensor x, int row, int at) {
-    int columns = x.columns();
-    if (x instanceof Bf16Tensor bf16) {
-      lane.source.shorts().put(at * columns, bf16.values, row * columns, columns);
-    } else {
-      lane.source.floats().put(at * columns, ((FloatTensor) x).values, row * columns, columns);
-    }
-  }
 
   /** The first {@code n} floats, rounded to {@code type}, into a tile from element {@code at}. */
   static void floats(Lane lane, DType type, float[] x, int n, Tile to, int at) {

@@ -60,7 +60,7 @@ record CpuBackend(Arithmetic arithmetic) implements Backend {
   @Override
   public boolean made(Object object) {
     return object instanceof FloatTensor
-        || object instanceof Bf16Tensor
+        || object instanceof OperandTensor
         || object instanceof TokenRouting;
   }
 
@@ -69,9 +69,14 @@ record CpuBackend(Arithmetic arithmetic) implements Backend {
     int at = row * tensor.columns();
     if (tensor instanceof FloatTensor floats) {
       System.arraycopy(values, 0, floats.values, at, values.length);
-    } else {
-      for (int c = 0; c < values.length; c++) {
-        ((Bf16Tensor) tensor).values[at + c] = Bf16.fromFloat(values[c]);
+      return;
+    }
+    OperandTensor to = (OperandTensor) tensor;
+    for (int c = 0; c < values.length; c++) {
+      if (to.type() == DType.BF16) {
+        to.shorts().put(at + c, Bf16.fromFloat(values[c]));
+      } else {
+        to.floats().put(at + c, values[c]);
       }
     }
   }
@@ -84,9 +89,15 @@ record CpuBackend(Arithmetic arithmetic) implements Backend {
       values[c] =
           tensor instanceof FloatTensor floats
               ? floats.values[at + c]
-              : Bf16.toFloat(((Bf16Tensor) tensor).values[at + c]);
+              : element((OperandTensor) tensor, at + c);
     }
     return values;
+  }
+
+  private static float element(OperandTensor tensor, int index) {
+    return tensor.type() == DType.BF16
+        ? Bf16.toFloat(tensor.shorts().get(index))
+        : tensor.floats().get(index);
   }
 
   @Override

@@ -116,7 +116,8 @@ public abstract class BitInvariance {
           return rows -> {
             Routing routing = ops.routing(rows.length, router);
             Tensor floats = Cells.floats(ops, x, rows);
-            ops.route(routing, floats, gate, bias, router, rows.length);
+            Tensor input = Cells.routerInput(ops, x, rows);
+            ops.route(routing, input, gate, bias, router, rows.length);
             Tensor operand = Cells.operand(ops, x, rows);
             ops.experts(floats, operand, routing, experts, rows.length);
             return floats;

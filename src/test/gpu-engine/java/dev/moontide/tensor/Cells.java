@@ -93,6 +93,11 @@ public final class Cells {
     return filled(ops.operand(rows.length + 2, values.columns()), values, ops.dtype(), rows);
   }
 
+  /** The same for {@link Ops#route}. */
+  public static Tensor routerInput(Ops ops, MatrixSource values, int... rows) {
+    return filled(ops.routerInput(rows.length + 2, values.columns()), values, DType.F32, rows);
+  }
+
   private static Tensor filled(Tensor tensor, MatrixSource values, DType type, int... rows) {
     float[] row = new float[values.columns()];
     for (int r = 0; r < tensor.capacity(); r++) {

@@ -225,7 +225,7 @@ public abstract class OpsAgreement {
             Routing routing = ops.routing(72, router);
             ops.route(
                 routing,
-                Cells.floats(ops, x, upTo(70)),
+                Cells.routerInput(ops, x, upTo(70)),
                 ops.floatMatrix(gate),
                 ops.vector(bias),
                 router,
@@ -253,7 +253,7 @@ public abstract class OpsAgreement {
     Routing routing = ops.routing(1, router);
     ops.route(
         routing,
-        Cells.floats(ops, new RandomMatrix("x", 1, 8, 1), 0),
+        Cells.routerInput(ops, new RandomMatrix("x", 1, 8, 1), 0),
         ops.floatMatrix(zeros),
         ops.vector(new RandomMatrix("zeros", 1, 16, 0)),
         router,
@@ -270,7 +270,7 @@ public abstract class OpsAgreement {
     Router router = new Router(16, 4, 4, 2, true, 1f);
     Ops ops = ops(backend);
     Routing routing = ops.routing(1, router);
-    Tensor x = ops.floats(1, 8);
+    Tensor x = ops.routerInput(1, 8);
     for (int c = 0; c < 8; c++) {
       Cells.set(x, 0, c, Float.NaN);
     }
@@ -319,7 +319,7 @@ public abstract class OpsAgreement {
             Weight gate =
                 ops.floatMatrix(new RandomMatrix("g", shape.experts(), shape.hidden(), 1));
             Weight bias = ops.vector(new RandomMatrix("b", 1, shape.experts(), 0.1f));
-            ops.route(routing, Cells.floats(ops, x, upTo(n)), gate, bias, router, n);
+            ops.route(routing, Cells.routerInput(ops, x, upTo(n)), gate, bias, router, n);
             Tensor out = Cells.floats(ops, x, upTo(n));
             ops.experts(out, Cells.operand(ops, x, upTo(n)), routing, experts, n);
             return out;

@@ -33,25 +33,17 @@ public final class Rows {
     }
   }
 
-  /**
-   * {@code out += Σ_k weights[k] · x_k} for {@code k} in ascending order, each a fused
-   * multiply-add; row {@code x_k} starts at {@code xFrom + k · n}.
-   */
-  public static void addWeighted(
-      float[] out,
-      int outFrom,
-      float[] x,
-      int xFrom,
-      int n,
-      float[] weights,
-      int first,
-      int count) {
-    for (int k = 0; k < count; k++) {
-      float weight = weights[first + k];
-      int at = xFrom + k * n;
-      for (int i = 0; i < n; i++) {
-        out[outFrom + i] = Math.fma(weight, x[at + i], out[outFrom + i]);
-      }
+  /** {@code (x − by) · factor}, in place. */
+  public static void shift(float[] x, int from, int n, float by, float factor) {
+    for (int i = from; i < from + n; i++) {
+      x[i] = (x[i] - by) * factor;
+    }
+  }
+
+  /** {@code out += weight · x}, fused. */
+  public static void addWeighted(float[] out, int outFrom, float[] x, int n, float weight) {
+    for (int i = 0; i < n; i++) {
+      out[outFrom + i] = Math.fma(weight, x[i], out[outFrom + i]);
     }
   }
 

@@ -24,38 +24,33 @@ public final class Softmax {
 
   private Softmax() {}
 
-  /** {@code out = exp((x − max) · scale)}, added to the partial sums. */
-  public static void exponentials(
-      float[] x, int xFrom, int n, float max, float scale, float[] out, int outFrom, float[] sums) {
-    Exp.of(x, xFrom, max, scale, out, outFrom, n);
+  /** {@code x = exp(x)} of {@code n} numbers from {@code from} on. */
+  public static void exponentials(float[] x, int from, int n) {
+    Exp.of(x, from, 0f, 1f, x, from, n);
+  }
+
+  /** The same rounded to bf16, in {@code x} and, from 0 on, in {@code out}. */
+  public static void exponentials(float[] x, int from, short[] out, int n) {
+    Exp.of(x, from, 0f, 1f, x, from, n);
+    Bf16.fromFloats(x, from, out, 0, n);
+    Bf16.toFloats(out, 0, x, from, n);
+  }
+
+  /** Adds a segment to partial sums. */
+  public static void add(float[] sums, int sumsFrom, float[] x, int from, int n) {
     for (int i = 0; i < n; i += SUMS) {
       for (int j = 0; j < SUMS; j++) {
-        sums[j] += out[outFrom + i + j];
+        sums[sumsFrom + j] += x[from + i + j];
       }
     }
   }
 
-  /**
-   * The same rounded to bf16, the sums being of the rounded numbers. {@code x} is overwritten with
-   * the numbers before their rounding.
-   */
-  public static void exponentials(
-      float[] x, int xFrom, int n, float max, float scale, short[] out, int outFrom, float[] sums) {
-    Exp.of(x, xFrom, max, scale, x, xFrom, n);
-    Bf16.fromFloats(x, xFrom, out, outFrom, n);
-    for (int i = 0; i < n; i += SUMS) {
-      for (int j = 0; j < SUMS; j++) {
-        sums[j] += Bf16.toFloat(out[outFrom + i + j]);
-      }
-    }
-  }
-
-  /** The sum of the partial sums, by a fixed tree. */
-  public static float total(float[] sums) {
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3]))
-        + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
-        + (((sums[8] + sums[9]) + (sums[10] + sums[11]))
-            + ((sums[12] + sums[13]) + (sums[14] + sums[15])));
+  /** The sum of partial sums, by a fixed tree. */
+  public static float total(float[] sums, int at) {
+    return ((sums[at] + sums[at + 1]) + (sums[at + 2] + sums[at + 3]))
+        + ((sums[at + 4] + sums[at + 5]) + (sums[at + 6] + sums[at + 7]))
+        + (((sums[at + 8] + sums[at + 9]) + (sums[at + 10] + sums[at + 11]))
+            + ((sums[at + 12] + sums[at + 13]) + (sums[at + 14] + sums[at + 15])));
   }
 
   /**

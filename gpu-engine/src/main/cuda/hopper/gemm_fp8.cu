@@ -59,7 +59,6 @@ struct GateUp {
   using S = Shape<Rows, 2, kExtra>;
 
   char* base;
-  const RowGroup* tiles;
   uint8_t* out;
   float* outScale;
   int64_t outRows;
@@ -120,34 +119,6 @@ struct GateUp {
       }
     } else {
       int thread = threadIdx.x % 128;
-      if (halved(tiles, work.rows)) {
-        // Warpgroup 1 has the up part of warpgroup 0's rows and hands it over, 16 KB at a time.
-        if (thread == 0) {
-          bulk_wait_read();
-        }
-        named_barrier(3, kMathThreads);
-        float* exchange = reinterpret_cast<float*>(image) + thread;
-#pragma unroll
-        for (int pass = 0; pass < 2; pass++) {
-          if (group == 1) {
-#pragma unroll
-            for (int i = 0; i < 32; i++) {
-              exchange[i * 128] = acc[0][pass * 32 + i];
-            }
-          }
-          named_barrier(3, kMathThreads);
-          if (group == 0) {
-#pragma unroll
-            for (int i = 0; i < 32; i++) {
-              acc[1][pass * 32 + i] = exchange[i * 128];
-            }
-          }
-          named_barrier(3, kMathThreads);
-        }
-        if (group == 1) {
-          return;
-        }
-      }
       float m[2] = {kFp8Smallest, kFp8Smallest};
 #pragma unroll
       for (int i = 0; i < 64; i++) {
@@ -195,7 +166,6 @@ struct Linear {
   using S = Shape<Rows, kPair, 0>;
 
   RowStore to;
-  const RowGroup* tiles;
 
   __device__ __forceinline__ void operator()(
       float (&acc)[kPair][Rows / 2], const Work& work, int group, int warp, int lane) const {
@@ -213,10 +183,6 @@ struct Linear {
           }
         }
       }
-    } else if (halved(tiles, work.rows)) {
-      int row = warp * 16 + lane / 4;
-      to.warp_tile(acc[0], first + row, (work.feature * kPair + group) * 128, row < work.rows,
-                   row + 8 < work.rows, lane);
     } else {
       int row = group * 64 + warp * 16 + lane / 4;
 #pragma unroll
@@ -243,7 +209,7 @@ struct Linear {
     char* base = moontide::aligned_shared(raw);                                                                  \
     Operands operands = {a, aScale, aRows, w, wScale, kBlocks, featureTiles};                          \
     Schedule schedule = schedule_of(tiles, tileCount, rows, R, featureTiles / 2, 1, kBlocks);          \
-    run<GateUp<R>::S, R, 2>(operands, schedule, base, GateUp<R>{base, tiles, out, outScale, outRows});        \
+    run<GateUp<R>::S, R, 2>(operands, schedule, base, GateUp<R>{base, out, outScale, outRows});        \
   }
 
 // linear_R(a, aScale, aRows, w, wScale, tiles, tileCount, rows, kBlocks, featureTiles, splits, out, store,
@@ -263,7 +229,7 @@ struct Linear {
     Schedule schedule =                                                                                \
         schedule_of(tiles, tileCount, rows, R, featureTiles / Linear<R>::kPair, splits, kBlocks);      \
     run<Linear<R>::S, R, Linear<R>::kPair>(operands, schedule, base,                                   \
-                                           Linear<R>{{out, store, columns, stride, outRows}, tiles});           \
+                                           Linear<R>{{out, store, columns, stride, outRows}});           \
   }
 
 MOONTIDE_GATE_UP(16)

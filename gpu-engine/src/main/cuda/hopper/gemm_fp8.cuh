@@ -210,33 +210,6 @@ __device__ __forceinline__ void blocks_swapped(
   }
 }
 
-/**
- * The same for a tile of at most 64 rows: both warpgroups take them all, and weight tile `group` each, in acc[0].
- */
-template <class S, int Rows, int Pair>
-__device__ __forceinline__ void block_half(
-    float (&acc)[64], WeightScales<Pair>& scales, Ring& ring, int step, char* base, uint32_t shared,
-    uint32_t full, uint32_t empty, int group, int warp, int lane) {
-  float c[64];
-  uint32_t stage = shared + ring.stage * S::kStage;
-  barrier_wait(full + ring.stage * 8, ring.parity);
-  const float* rowScale = reinterpret_cast<const float*>(base + S::kScalesAt +
-                                                         ring.stage * S::kScales) +
-                          warp * 16 + lane / 4;
-  float first = rowScale[0];
-  float second = rowScale[8];
-  mma_fence();
-  multiply_block(c, stage + Pair * kTileBytes, stage + group * kTileBytes);
-  mma_commit();
-  float weightScale = group == 0 ? scales.of(0, step) : scales.of(Pair - 1, step);
-  mma_wait<0>();
-  if (lane == 0) {
-    barrier_arrive(empty + ring.stage * 8);
-  }
-  promote_rows(acc, c, first * weightScale, second * weightScale);
-  ring.next<S::kStages>();
-}
-
 /** Multiplies one K block with the rows as M (warpgroup `group` takes 64 of the 128). */
 template <class S, int Rows, int Pair>
 __device__ __forceinline__ void block_straight(
@@ -280,7 +253,8 @@ __device__ __forceinline__ void run(
     barrier_init_fence();
   }
   __syncthreads();
-  int warp = threadIdx.x / 32;
+  // The same in every lane, which the compiler cannot know: so descriptors are in uniform registers from the start.
+  int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);
   int lane = threadIdx.x % 32;
   if (warp >= kMathThreads / 32) {
     registers_down<24>();
@@ -321,12 +295,6 @@ __device__ __forceinline__ void run(
           scales.advance(step, work.kBegin + step, lane);
           blocks_swapped<S, Rows, Pair, 1>(acc, scales, ring, step, base, shared, full, empty, group,
                                            lane);
-        }
-      } else if (halved(schedule.tiles, work.rows)) {
-        for (; step < steps; step++) {
-          scales.advance(step, work.kBegin + step, lane);
-          block_half<S, Rows, Pair>(acc[0], scales, ring, step, base, shared, full, empty, group, warp % 4,
-                                    lane);
         }
       } else {
         for (; step < steps; step++) {

@@ -86,9 +86,6 @@ struct Schedule {
   }
 };
 
-/** Whether both warpgroups take all of a tile's rows, at most 64 of 128, and a weight tile each: never in groups. */
-__device__ __forceinline__ bool halved(const RowGroup* tiles, int rows) { return tiles == nullptr && rows <= 64; }
-
 __device__ __forceinline__ Schedule schedule_of(
     const RowGroup* tiles, const int* tileCount, int rows, int tileRows, int features, int splits,
     int kBlocks) {

@@ -12,7 +12,7 @@
 // The mma kernels of gpu-engine/src/main/cuda/mma on a device, against float64 and in time.
 //
 // nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I../../gpu-engine/src/main/cuda -o mma mma.cu
-// ./mma [few|checks] [times]
+// ./mma [few|checks] [times|attention|experts|dense]
 #include "mma_attention.cuh"
 #include "mma_products.cuh"
 
@@ -34,15 +34,20 @@ int main(int count, char** words) {
     check_attention(64, 64, {1, 100, 513, 3000});
     checks();
   }
-  if (has("times")) {
+  bool all = has("times");
+  if (all || has("attention") || has("experts") || has("dense")) {
     double rate = copy_rate();
     std::printf("device copy %.0f GB/s\n", rate);
-    time_attention(rate);
-    for (Kind kind : {FP8, INT4, BF16}) {
-      time_experts(kind, rate);
+    if (all || has("attention")) {
+      time_attention(rate);
     }
-    for (Kind kind : {FP8, BF16, INT4}) {
-      time_dense(kind, rate);
+    for (Kind kind : {FP8, INT4, BF16}) {
+      if (all || has("experts")) {
+        time_experts(kind, rate);
+      }
+      if (all || has("dense")) {
+        time_dense(kind, rate);
+      }
     }
   }
   std::printf("%d failures\n", failures);

@@ -14,7 +14,7 @@
 #pragma once
 
 #include "harness.cuh"
-#include "mma/product.cuh"
+#include "mma/narrow.cuh"
 
 #include <numeric>
 #include <random>
@@ -25,11 +25,22 @@ __global__ void __launch_bounds__(S::THREADS, 1) run(const __grid_constant__ Pro
   product<S>(args);
 }
 
-/** A width of the kernel. */
+template <class F, int NT, int BANDS>
+__global__ void __launch_bounds__(NARROW_THREADS, 1) run_narrow(const __grid_constant__ ProductArgs args) {
+  narrow_product<F, NT, BANDS>(args);
+}
+
+/** A width of the kernel; narrow ones are for products that gate, or for the others. */
 struct Variant {
   std::string name;
   void (*kernel)(const ProductArgs);
   int threads, band, tokens, stage_bytes, depth;
+  bool narrow = false;
+  bool gated = false;
+
+  bool takes(bool grouped, bool gates, int inputs) const {
+    return !narrow || (!grouped && gated == gates && inputs % 8 == 0);
+  }
 };
 
 template <class S>
@@ -38,17 +49,24 @@ Variant variant(const char* name) {
   return {name, run<S>, S::THREADS, S::BAND, S::TOKENS, S::STAGE_BYTES, S::Form::DEPTH};
 }
 
+template <class F, int NT, int BANDS>
+Variant narrow(const char* name) {
+  allow_shared(run_narrow<F, NT, BANDS>, 227 << 10);
+  return {name, run_narrow<F, NT, BANDS>, NARROW_THREADS, MMA_ROWS, 8 * NT, Narrow<F, NT, BANDS>::SHARED_BYTES, F::DEPTH,
+          true, BANDS == 2};
+}
+
 template <class F>
 std::vector<Variant> variants() {
-  std::vector<Variant> list = {variant<Shape<F, 4, 1, 1>>("8"), variant<Shape<F, 4, 1, 4>>("32"),
-                               variant<Shape<F, 4, 1, 8>>("64")};
-  return list;
+  return {variant<Shape<F, 4, 1, 1>>("8"),  variant<Shape<F, 4, 1, 2>>("16"), variant<Shape<F, 4, 1, 4>>("32"),
+          variant<Shape<F, 4, 1, 8>>("64"), narrow<F, 1, 1>("narrow 8"),      narrow<F, 4, 1>("narrow 32"),
+          narrow<F, 1, 2>("narrow 8"),      narrow<F, 4, 2>("narrow 32")};
 }
 
 void launch(const Variant& v, ProductArgs args, int tiles) {
-  int step = args.gated ? v.band : 2 * v.band;
+  int step = v.narrow || args.gated ? v.band : 2 * v.band;
   dim3 grid((args.columns + step - 1) / step, tiles);
-  v.kernel<<<grid, v.threads, args.stages * v.stage_bytes>>>(args);
+  v.kernel<<<grid, v.threads, (v.narrow ? 1 : args.stages) * v.stage_bytes>>>(args);
 }
 
 enum Kind { BF16, FP8, INT4 };
@@ -159,7 +177,10 @@ void check(const Case& c) {
   double worst = 0;
   bool guarded = true;
   for (const Variant& v : variants(c.kind)) {
-    for (int stages = 2; stages <= 5; stages += v.tokens == 32 ? 1 : 3) {
+    if (!v.takes(c.experts > 0, c.gated, c.depth)) {
+      continue;
+    }
+    for (int stages = 2; stages <= (v.narrow ? 2 : 5); stages += v.tokens == 32 ? 1 : 3) {
       if (stages * v.stage_bytes > 227 << 10) {
         continue;
       }
@@ -247,6 +268,9 @@ void check_batches(Kind kind) {
   std::vector<float> alone(static_cast<size_t>(most) * columns);
   int differ = 0;
   for (const Variant& v : variants(kind)) {
+    if (!v.takes(false, false, depth)) {
+      continue;
+    }
     for (int n : {1, 7, 64, 129, 150}) {
       for (int from = 0; from + n <= most; from += std::max(n, 40) - 3) {
         Buffer<float> out(static_cast<size_t>(n) * columns);
@@ -361,7 +385,7 @@ void time_experts(Kind kind, double rate) {
     Buffer<float> out(static_cast<size_t>(pairs) * hidden);
     fill_bf16<<<264, 256>>>(reinterpret_cast<__nv_bfloat16*>(x.data), x.size, 1, 1.f);
     for (const Variant& v : variants(kind)) {
-      if (pairs > 40 * experts ? v.tokens < 32 : pairs < 3 * experts ? v.tokens > 32 : pairs < 6 * experts && v.tokens > 64) {
+      if (v.narrow || (pairs > 40 * experts ? v.tokens < 32 : pairs < 3 * experts ? v.tokens > 32 : pairs < 15 * experts && v.tokens > 32)) {
         continue;
       }
       std::vector<int> expert, row, end;
@@ -440,13 +464,10 @@ void time_dense(Kind kind, double rate) {
       Buffer<float> out(static_cast<size_t>(n) * m.columns);
       fill_bf16<<<264, 256>>>(reinterpret_cast<__nv_bfloat16*>(x.data), x.size, 1, 1.f);
       for (const Variant& v : variants(kind)) {
-        if (v.tokens / 8 > n || (n > 1000 && v.tokens < 64) || (n == 256 && v.tokens < 32)) {
+        if (!v.takes(false, m.gated, m.depth) || (v.narrow && n > 64) || v.tokens / 8 > n || (n > 1000 && v.tokens < 64) || (n == 256 && v.tokens < 32)) {
           continue;
         }
-        for (int stages : {3, 6}) {
-          if (stages == 6 && (v.tokens > 16 || n > 64)) {
-            continue;
-          }
+        for (int stages : {3}) {
           ProductArgs args{};
           args.x = x.data;
           args.out = out.data;

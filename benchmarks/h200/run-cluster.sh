@@ -13,7 +13,7 @@
 # The demonstration on a standalone cluster whose worker has this machine's GPUs, found by the script that is shipped:
 # with executors of one GPU each, as conf/spark-defaults-gpu.conf has them, with one executor of all GPUs, and on one
 # GPU in one JVM. Says which engine took which device, and fails unless each has its own and all labels are equal.
-# From what pack-job.sh packed; for a machine with two GPUs or more.
+# From what pack.sh packed; for a machine with two GPUs or more. run.sh runs it.
 #
 # run-cluster.sh RESULTS
 set -uo pipefail

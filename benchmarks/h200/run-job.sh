@@ -10,8 +10,8 @@
 # or implied. See the License for the specific language governing permissions and limitations under
 # the License.
 #
-# The demonstration through Spark on this machine's GPU, and on its CPU to compare with, from what pack-job.sh packed;
-# then the CPU engine's own benchmark.
+# The demonstration through Spark on this machine's GPU, and on its CPU to compare with, from what pack.sh packed;
+# then the CPU engine's own benchmark. run.sh runs it.
 #
 # run-job.sh RESULTS [cuda|cpu|bench]...   (all, without a word)
 set -uo pipefail
@@ -26,15 +26,6 @@ export JAVA_HOME=$here/java
 target=$here/spark-job/target
 printf '%s\n' "$target"/lib/*.jar | paste -sd: >"$target/spark-class-path"
 touch "$target"/moontide-*.jar
-
-{
-  echo "commit $(cat commit)"
-  date -u +%Y-%m-%dT%H:%M:%SZ
-  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
-  grep -m 1 'model name' /proc/cpuinfo
-  nproc
-  grep -m 1 -oE 'amx_bf16|avx512_bf16' /proc/cpuinfo
-} | tee "$results/machine.txt"
 
 for backend in cuda cpu; do
   [[ $parts == *" $backend "* ]] || continue

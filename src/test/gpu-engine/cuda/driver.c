@@ -200,6 +200,18 @@ EXPORT CUresult cuMemFreeHost(void* pointer) {
   free(pointer);
   return 0;
 }
+EXPORT CUresult cuMemHostRegister_v2(void* pointer, size_t bytes, unsigned flags) {
+  (void)flags;
+  BEGIN_IN_CONTEXT;
+  if ((uintptr_t)pointer % 4096 || bytes % 4096) return INVALID_VALUE;
+  memset(pointer, 0xff, bytes);
+  return 0;
+}
+EXPORT CUresult cuMemHostUnregister(void* pointer) {
+  (void)pointer;
+  BEGIN_IN_CONTEXT;
+  return 0;
+}
 
 // ---- streams: work runs at once, or is recorded while a stream captures -------------------------------
 

@@ -40,7 +40,7 @@ struct Fiber {
 struct Operands {
   float a[2][8];
   float b[2][4];
-  const uint16_t* row[2];  // of load_transposed
+  const uint16_t* row[2];  // of load_matrices
   int turn;
 };
 
@@ -212,7 +212,7 @@ void multiply(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, bool fir
   }
 }
 
-void load_transposed(uint32_t* words, const void* row) {
+void load_matrices(uint32_t* words, const void* row, bool transposed) {
   int self = thread;
   Operands& own = operands[self];
   own.turn ^= 1;
@@ -222,8 +222,10 @@ void load_transposed(uint32_t* words, const void* row) {
   int g = self % WARP / 4;
   int t = self % 4;
   for (int i = 0; i < 4; i++) {
-    words[i] = (uint32_t)lanes[8 * i + 2 * t + 1].row[own.turn][g] << 16 |
-               lanes[8 * i + 2 * t].row[own.turn][g];
+    words[i] = transposed ? (uint32_t)lanes[8 * i + 2 * t + 1].row[own.turn][g] << 16 |
+                                lanes[8 * i + 2 * t].row[own.turn][g]
+                          : (uint32_t)lanes[8 * i + g].row[own.turn][2 * t + 1] << 16 |
+                                lanes[8 * i + g].row[own.turn][2 * t];
   }
 }
 }  // namespace emulation

@@ -37,7 +37,7 @@ char* dynamic_shared();
 void sync_block();
 float shuffle_xor(float value, int lanes);
 void multiply(float* sums, const uint32_t* a, uint32_t b0, uint32_t b1, bool first);
-void load_transposed(uint32_t* words, const void* row);
+void load_matrices(uint32_t* words, const void* row, bool transposed);
 void check_aligned(const void* to, const void* from, int bytes);
 }  // namespace emulation
 
@@ -114,13 +114,20 @@ DEVICE uint32_t pair_of(float first, float second) {
 }
 DEVICE void load_transposed(uint32_t (&words)[4], const void* row) {
   emulation::check_aligned(row, row, 16);
-  emulation::load_transposed(words, row);
+  emulation::load_matrices(words, row, true);
+}
+DEVICE void load_matrices(uint32_t (&words)[4], const void* row) {
+  emulation::check_aligned(row, row, 16);
+  emulation::load_matrices(words, row, false);
 }
 DEVICE uint32_t select_bytes(uint32_t a, uint32_t b, uint32_t selector) {
   uint64_t both = (uint64_t)b << 32 | a;
   uint32_t bytes = 0;
   for (int i = 0; i < 4; i++) {
-    bytes |= (uint32_t)(both >> (selector >> 4 * i & 7u) * 8 & 0xffu) << 8 * i;
+    uint32_t byte = (uint32_t)(both >> (selector >> 4 * i & 7u) * 8 & 0xffu);
+    bool is_sign = selector >> 4 * i & 8u;
+    bytes |= (is_sign ? (byte >= 0x80u ? 0xffu : 0u) : byte) << 8 * i;
   }
   return bytes;
 }
+DEVICE uint32_t masked_or(uint32_t a, uint32_t mask, uint32_t bits) { return (a & mask) | bits; }

@@ -212,7 +212,8 @@ DEVICE void attend_latents(const AttendArgs& args) {
 #pragma unroll(HM < 4 ? 3 : 1)
     for (int c = 0; c < COPIES; c++) {
       uint32_t a[2][4];
-      load_steps<Bf16Form>(a, query + c * 128, query + 8 * ROW_BYTES + c * 128);
+      decode_steps<Bf16Form>(a, *(const Words4*)(query + c * 128),
+                             *(const Words4*)(query + 8 * ROW_BYTES + c * 128));
       Words4 b[2];
 #pragma unroll
       for (int j = 0; j < 2; j++) {

@@ -109,8 +109,7 @@ struct WeightCopies {
     origin = w + (int64_t)(row + own) * row_bytes;
     row_step = (int64_t)ROWS_AT_ONCE * row_bytes;
     band_step = (int64_t)apart * row_bytes;
-    place = own * S::ROW_BYTES + S::Form::place(at / S::Form::CHUNK_BYTES, own) * S::Form::CHUNK_BYTES +
-            at % S::Form::CHUNK_BYTES;
+    place = own * S::ROW_BYTES + (at ^ S::Form::swizzle(own));
     left[0] = count - own;
     left[1] = count_below - own;
     aligned = aligned_16(w, row_bytes);
@@ -147,7 +146,7 @@ struct TokenCopies {
   static const int PIECES = S::TOKEN_BYTES / 16;
   static const int ROWS_AT_ONCE = S::THREADS / PIECES;
   static const int ROUNDS = S::TOKENS / ROWS_AT_ONCE > 0 ? S::TOKENS / ROWS_AT_ONCE : 1;
-  static_assert(S::THREADS % PIECES == 0 && (ROUNDS == 1 || ROWS_AT_ONCE % 2 == 0),
+  static_assert(S::THREADS % PIECES == 0 && (ROUNDS == 1 || ROWS_AT_ONCE % 8 == 0),
                 "a thread's tokens have its piece at the same place");
   const char* x;
   uint32_t stride;  // bytes
@@ -162,7 +161,7 @@ struct TokenCopies {
       : x((const char*)from), stride((uint32_t)args.x_stride * 2), row_bytes(args.depth * 2) {
     int own = thread_index() / PIECES;
     at = thread_index() % PIECES * 16;
-    place = own * S::TOKEN_BYTES + ((at / 64) ^ (own & 1)) * 64 + at % 64;
+    place = own * S::TOKEN_BYTES + (at ^ S::Form::token_swizzle(own));
     aligned = aligned_16(x, stride);
     left = count - own;
 #pragma unroll

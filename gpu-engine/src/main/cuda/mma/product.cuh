@@ -49,8 +49,8 @@ DEVICE void add_span(Sums<NT>& sums, const Sums<NT>& part, const float (&scale)[
   }
 }
 
-// Adds the products of a stage to `sums`, by spans. The stage's weights and scales begin with the
-// lane's row, its tokens with the lane's. ALL: all tiles of tokens, else the first `active`.
+// Adds the products of a stage to `sums`, by spans. Its weights and tokens begin with the warp's, its
+// scales with the lane's row. ALL: all tiles of tokens, else the first `active`.
 template <class S, bool ALL>
 DEVICE void add_stage(Sums<S::TILES_N>& sums, const char* weights, const char* scales,
                       const char* tokens, const float (&scale)[2][2], int active) {
@@ -60,25 +60,19 @@ DEVICE void add_stage(Sums<S::TILES_N>& sums, const char* weights, const char* s
   const bool BY_CHUNK = Form::SPAN == CHUNK;
   static_assert(BY_CHUNK || Form::SPAN == Form::DEPTH, "a span is a chunk or a stage");
   const int TOGETHER = BY_CHUNK && NT > 4 ? 4 : NT;
-  int quad = thread_index() % 4;
   Sums<NT> part = {};
 #pragma unroll S::UNROLLED
   for (int c = 0; c < S::CHUNKS; c++) {
     Words4 b[NT];
 #pragma unroll
     for (int j = 0; j < NT; j++) {
-      b[j] = *(const Words4*)(tokens + j * S::WARPS_N * 8 * S::TOKEN_BYTES +
-                              (c ^ (thread_index() / 4 & 1)) * 64 + quad * 16);
+      b[j] = Form::load_tokens(tokens + j * S::WARPS_N * 8 * S::TOKEN_BYTES, S::TOKEN_BYTES, c);
     }
     uint32_t a[2][2][4];
     float group_scale[2][2] = {};
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      // Rows 8 apart have a chunk at the same place.
-      const char* from = weights + i * S::BAND * S::ROW_BYTES +
-                         Form::place(c, thread_index() / 4) * Form::CHUNK_BYTES +
-                         quad * (Form::CHUNK_BYTES / 4);
-      load_steps<Form>(a[i], from, from + 8 * S::ROW_BYTES);
+      Form::load_weights(a[i], weights + i * S::BAND * S::ROW_BYTES, S::ROW_BYTES, c);
       if constexpr (BY_CHUNK) {
 #pragma unroll
         for (int h = 0; h < 2; h++) {
@@ -214,10 +208,9 @@ DEVICE void product(const ProductArgs& args) {
     }
 
     const char* stage = shared + slot * S::STAGE_BYTES;
-    const char* own = stage + m * S::ROW_BYTES;
+    const char* own = stage + (m - lane / 4) * S::ROW_BYTES;
     const char* own_scales = stage + S::WEIGHT_BYTES + m * Form::SCALE_BYTES;
-    const char* tokens =
-        stage + S::WEIGHT_BYTES + S::SCALE_BYTES + (n * 8 + lane / 4) * S::TOKEN_BYTES;
+    const char* tokens = stage + S::WEIGHT_BYTES + S::SCALE_BYTES + n * 8 * S::TOKEN_BYTES;
     if (!has_rows) {
       // Its rows lie beyond the last: the warp only copies.
     } else if (NT == 1 || active == NT) {
@@ -260,9 +253,11 @@ DEVICE void product(const ProductArgs& args) {
   }
 }
 
-// Kernels of a form: of 8 and 32 tokens for decoding, of 64 for prompts. Two blocks of 64 to a
-// multiprocessor are faster than one of 128.
-#define PRODUCT_KERNELS(name, Form)                                                       \
-  KERNEL(name##_8, ProductArgs, 128) { product<Shape<Form, 4, 1, 1>>(args); }             \
-  KERNEL(name##_32, ProductArgs, 128) { product<Shape<Form, 4, 1, 4>>(args); }            \
+// Kernels of a form: of 8, 16 and 32 tokens for decoding and few prompts, of 64 for prompts; blocks of
+// a multiprocessor that those of 8 and 32 leave registers for. Two blocks of 64 to a multiprocessor
+// are faster than one of 128.
+#define PRODUCT_KERNELS(name, Form, BLOCKS_8, BLOCKS_32)                                                \
+  KERNEL_BLOCKS(name##_8, ProductArgs, 128, BLOCKS_8) { product<Shape<Form, 4, 1, 1>>(args); }       \
+  KERNEL(name##_16, ProductArgs, 128) { product<Shape<Form, 4, 1, 2>>(args); }                       \
+  KERNEL_BLOCKS(name##_32, ProductArgs, 128, BLOCKS_32) { product<Shape<Form, 4, 1, 4>>(args); }     \
   KERNEL(name##_64, ProductArgs, 128) { product<Shape<Form, 4, 1, 8>>(args); }

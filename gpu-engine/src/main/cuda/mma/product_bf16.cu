@@ -10,6 +10,7 @@
  * the License.
  */
 // Products with weights in bf16.
-#include "mma/product.cuh"
+#include "mma/narrow.cuh"
 
-PRODUCT_KERNELS(mma_bf16, Bf16Form)
+PRODUCT_KERNELS(mma_bf16, Bf16Form, 1, 3)
+NARROW_KERNELS(mma_bf16, Bf16Form)

@@ -10,6 +10,7 @@
  * the License.
  */
 // Products with weights in FP8.
-#include "mma/product.cuh"
+#include "mma/narrow.cuh"
 
-PRODUCT_KERNELS(mma_fp8, Fp8Form)
+PRODUCT_KERNELS(mma_fp8, Fp8Form, 1, 3)
+NARROW_KERNELS(mma_fp8, Fp8Form)

@@ -10,6 +10,7 @@
  * the License.
  */
 // Products with weights in INT4.
-#include "mma/product.cuh"
+#include "mma/narrow.cuh"
 
-PRODUCT_KERNELS(mma_int4, Int4Form)
+PRODUCT_KERNELS(mma_int4, Int4Form, 4, 1)
+NARROW_KERNELS(mma_int4, Int4Form)

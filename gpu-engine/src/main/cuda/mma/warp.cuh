@@ -18,6 +18,9 @@
 struct alignas(8) Floats2 {
   float x, y;
 };
+struct alignas(16) Floats4 {
+  float x, y, z, w;
+};
 struct alignas(8) Words2 {
   uint32_t x, y;
 };
@@ -90,8 +93,25 @@ DEVICE void load_transposed(uint32_t (&words)[4], const void* row) {
                : "r"(address)
                : "memory");
 }
-// Bytes of a (0 to 3) and b (4 to 7) by the selector's digits, the lowest first.
+// The same without transposing: of matrix i a lane gets elements 2t and 2t + 1 of row g.
+DEVICE void load_matrices(uint32_t (&words)[4], const void* row) {
+  uint32_t address = (uint32_t)__cvta_generic_to_shared(row);
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(address)
+               : "memory");
+}
+// Bytes of a (0 to 3) and b (4 to 7) by the selector's digits, the lowest first; a digit that is 8
+// more gets the byte's sign in all bits.
 DEVICE uint32_t select_bytes(uint32_t a, uint32_t b, uint32_t selector) {
-  return __byte_perm(a, b, selector);
+  uint32_t bytes;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(bytes) : "r"(a), "r"(b), "r"(selector));
+  return bytes;
+}
+// (a & mask) | bits in one instruction, which the compiler takes two for.
+DEVICE uint32_t masked_or(uint32_t a, uint32_t mask, uint32_t bits) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(mask), "r"(bits));
+  return result;
 }
 #endif

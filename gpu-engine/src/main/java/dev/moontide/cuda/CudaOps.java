@@ -20,6 +20,7 @@ import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
 import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The operations on one GPU. Operations only queue work; what returns numbers to the host waits for
@@ -37,6 +38,10 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
   final Kernels kernels;
 
   final WeightUpload upload;
+
+  /** For the path whose kernels do not keep NaN in FP8. */
+  private final @Nullable NanSearch search;
+
   private final Owned owned;
   private final Logits logits;
   private final StepGraphs graphs;
@@ -51,7 +56,8 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
     weights = owned.add(new Arena(device, needs.weights(), "weights"));
     workspace = owned.add(new Arena(device, needs.workspace(), "workspace"));
     staging = owned.add(new Staging(device, owned));
-    upload = new WeightUpload(weights, staging);
+    search = path == KernelPath.MMA ? owned.add(new NanSearch(device, kernels, staging)) : null;
+    upload = new WeightUpload(weights, staging, search);
     rows = new RowOperations(run);
     logits = owned.add(new Logits(run));
     graphs = owned.add(new StepGraphs(run, this));
@@ -97,6 +103,14 @@ public abstract class CudaOps implements Ops, StepGraphs.Shapes {
   @Override
   public Weight vector(MatrixSource source) {
     return load(source, WeightLayout.of(source, WeightForm.FLOAT));
+  }
+
+  @Override
+  public void finishLoading() {
+    begin();
+    if (search != null) {
+      search.finish();
+    }
   }
 
   final CudaWeight load(MatrixSource source, WeightLayout layout) {

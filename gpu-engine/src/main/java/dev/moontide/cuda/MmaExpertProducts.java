@@ -17,10 +17,12 @@ package dev.moontide.cuda;
  */
 final class MmaExpertProducts implements RoutedProducts {
   /** Pairs an expert, on average, up to which the width of few tokens is the fastest. */
-  private static final int FEW_PAIRS = 8;
+  private static final int FEW_PAIRS = 6;
 
-  /** Likewise for the next width. */
-  private static final int SOME_PAIRS = 48;
+  /** Likewise for the next widths. */
+  private static final int SEVERAL_PAIRS = 12;
+
+  private static final int SOME_PAIRS = 128;
 
   private final Execution run;
   private final MmaKernels kernels;
@@ -42,6 +44,8 @@ final class MmaExpertProducts implements RoutedProducts {
   private static MmaKernels.Width width(int pairs, int experts) {
     if (pairs <= FEW_PAIRS * experts) {
       return MmaKernels.Width.FEW;
+    } else if (pairs <= SEVERAL_PAIRS * experts) {
+      return MmaKernels.Width.SEVERAL;
     }
     return pairs <= SOME_PAIRS * experts ? MmaKernels.Width.SOME : MmaKernels.Width.MANY;
   }

@@ -14,6 +14,7 @@ package dev.moontide.cuda;
 import dev.moontide.tensor.Encoding;
 import dev.moontide.tensor.MatrixSource;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -21,12 +22,14 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The products on tensor cores by {@code mma.sync} ({@code mma/product.cuh}), for weights of each
- * form and a few widths: tokens that a block takes. Bits do not depend on the width.
+ * form and a few widths: tokens that a block takes. Few tokens and columns have kernels of their
+ * own ({@code mma/narrow.cuh}). Bits depend on neither.
  */
 final class MmaKernels {
   /** Tokens of a block. */
   enum Width {
     FEW(8),
+    SEVERAL(16),
     SOME(32),
     MANY(64);
 
@@ -42,8 +45,14 @@ final class MmaKernels {
   /** Stages of a ring where shared memory holds them: more would leave room for fewer blocks. */
   private static final int MAX_STAGES = 3;
 
-  /** Rows up to which the wider blocks of a weight of few columns would be too few. */
-  private static final int FEW_BLOCKS = 128;
+  private static final int NARROW_THREADS = 256;
+  private static final int NARROW_COLUMNS = 16;
+
+  /** Tokens of a block of few columns, where there are more than fit {@link Width#FEW}. */
+  private static final int NARROW_TOKENS = 32;
+
+  /** Inputs of a row that they take are a multiple of this. */
+  private static final int NARROW_INPUTS = 8;
 
   /** Output columns of a block, and of one that gates. */
   private static final int COLUMNS = 128;
@@ -59,6 +68,7 @@ final class MmaKernels {
   private final Launcher launcher;
   private final int multiprocessors;
   private final Map<WeightForm, Map<Width, Ring>> rings = new EnumMap<>(WeightForm.class);
+  private final Map<WeightForm, List<Kernel>> narrow = new EnumMap<>(WeightForm.class);
 
   MmaKernels(Execution run, Kernels kernels) {
     launcher = run.launcher;
@@ -72,7 +82,30 @@ final class MmaKernels {
         widths.put(width, new Ring(kernels.kernel(name, THREADS, stages * stage), stages));
       }
       rings.put(form, widths);
+      narrow.put(
+          form,
+          List.of(
+              narrow(kernels, form, "", 1, 1),
+              narrow(kernels, form, "", NARROW_TOKENS / 8, 1),
+              narrow(kernels, form, "gated_", 1, 2),
+              narrow(kernels, form, "gated_", NARROW_TOKENS / 8, 2)));
     }
+  }
+
+  /**
+   * The kernel of blocks of {@code tiles} of 8 tokens and as many {@code bands} of columns; the
+   * shared memory is that of {@code Narrow} in {@code mma/narrow.cuh}.
+   */
+  private static Kernel narrow(
+      Kernels kernels, WeightForm form, String gated, int tiles, int bands) {
+    int spans = form == WeightForm.INT4 ? 4 : 1;
+    int size = spans * tiles * bands;
+    int together = size == 1 ? 4 : size < 8 ? 2 : 1;
+    int scales = form == WeightForm.BF16 ? 0 : spans * bands * NARROW_COLUMNS;
+    int slots = NARROW_THREADS / 32 * together;
+    int bytes = slots * (size * NARROW_COLUMNS * 8 + scales) * Float.BYTES;
+    String name = "mma_" + form.kernelName() + "_narrow_" + gated + 8 * tiles;
+    return kernels.kernel(name, NARROW_THREADS, bytes);
   }
 
   /** Shared memory of a stage: 128 rows of weights and their scales, and tokens in bf16. */
@@ -109,18 +142,47 @@ final class MmaKernels {
     }
   }
 
-  /** For {@code n} rows that every weight is multiplied with, {@code blocks} of its columns. */
+  /**
+   * For {@code n} rows that every weight is multiplied with, {@code blocks} of its columns: the
+   * fewest tokens a block that take all rows, or of which all blocks still run at once.
+   */
   private Width width(int n, int blocks) {
-    if (n <= Width.FEW.tokens) {
-      return Width.FEW;
+    for (Width width : Width.values()) {
+      int perMultiprocessor = width == Width.FEW ? 1 : 2;
+      if (n <= width.tokens
+          || (long) blocks * Products.tiles(n, width.tokens)
+              <= (long) perMultiprocessor * multiprocessors) {
+        return width;
+      }
     }
-    boolean isSome = n <= Width.SOME.tokens || (n <= FEW_BLOCKS && blocks < multiprocessors);
-    return isSome ? Width.SOME : Width.MANY;
+    return Width.MANY;
+  }
+
+  /** Whether blocks of few columns are faster; measured on 132 multiprocessors. */
+  private boolean isNarrow(Product product, int n) {
+    int blocks = blocks(product);
+    boolean leavesSomeIdle =
+        n <= Width.FEW.tokens
+            ? 2 * blocks <= multiprocessors
+            : 7 * blocks * Products.tiles(n, NARROW_TOKENS) <= 2 * multiprocessors;
+    return n <= 2 * NARROW_TOKENS
+        && leavesSomeIdle
+        && product.w().layout().columns() % NARROW_INPUTS == 0;
   }
 
   /** A product of {@code n} rows. */
   void run(Product product, int n) {
-    launch(product, width(n, blocks(product)), 0, null, n);
+    if (isNarrow(product, n)) {
+      int wide = n > Width.FEW.tokens ? 1 : 0;
+      List<Kernel> kernels = Objects.requireNonNull(narrow.get(product.w().layout().form()));
+      arguments(product, kernels.get((product.isGated() ? 2 : 0) + wide), 0, null, n, 0)
+          .grid(
+              Products.tiles(product.columns(), NARROW_COLUMNS),
+              Products.tiles(n, wide == 1 ? NARROW_TOKENS : Width.FEW.tokens),
+              1);
+    } else {
+      launch(product, width(n, blocks(product)), 0, null, n);
+    }
   }
 
   private static int blocks(Product product) {
@@ -138,10 +200,22 @@ final class MmaKernels {
 
   private void launch(
       Product product, Width width, long source, PairOrder.@Nullable Tiles tiles, int rows) {
+    Ring ring = ring(product.w().layout().form(), width);
+    arguments(product, ring.kernel(), source, tiles, rows, ring.stages())
+        .grid(
+            blocks(product), tiles == null ? Products.tiles(rows, width.tokens) : tiles.count(), 1);
+  }
+
+  private Launcher arguments(
+      Product product,
+      Kernel kernel,
+      long source,
+      PairOrder.@Nullable Tiles tiles,
+      int rows,
+      int stages) {
     WeightLayout layout = product.w().layout();
-    Ring ring = ring(layout.form(), width);
-    launcher
-        .of(ring.kernel())
+    return launcher
+        .of(kernel)
         .pointer(product.x())
         .pointer(product.w().values())
         .pointer(product.w().scales())
@@ -166,9 +240,7 @@ final class MmaKernels {
         .flag(product.isGated())
         .flag(product.isGated())
         .flag(product.add())
-        .integer(ring.stages())
-        .grid(
-            blocks(product), tiles == null ? Products.tiles(rows, width.tokens) : tiles.count(), 1);
+        .integer(stages);
   }
 
   /**

@@ -18,15 +18,45 @@ import jcuda.driver.JCudaDriver;
 
 /** Page-locked memory of the host, which the device copies from and to by itself. */
 final class PinnedBuffer implements Owned.Resource {
-  private final Pointer pointer = new Pointer();
+  private static final int PAGE = 4096;
+
+  private final Pointer pointer;
   private final int bytes;
   private final ByteBuffer view;
 
+  /** Whether the memory is the JVM's, and only its pages' place is the driver's. */
+  private final boolean isRegistered;
+
+  /** Allocates {@code bytes}. */
   PinnedBuffer(int bytes, String purpose) {
     this.bytes = bytes;
+    isRegistered = false;
+    pointer = new Pointer();
     Calls.check(JCudaDriver.cuMemHostAlloc(pointer, bytes, 0), "cuMemHostAlloc", "bytes", bytes);
     view = pointer.getByteBuffer(0, bytes).order(ByteOrder.nativeOrder());
     Open.add(this, "%,d bytes of pinned memory for %s".formatted(bytes, purpose));
+  }
+
+  private PinnedBuffer(ByteBuffer memory, String purpose) {
+    bytes = memory.capacity();
+    isRegistered = true;
+    view = memory.order(ByteOrder.nativeOrder());
+    pointer = Pointer.to(view);
+    Calls.check(
+        JCudaDriver.cuMemHostRegister(pointer, bytes, 0), "cuMemHostRegister", "bytes", bytes);
+    Open.add(this, "%,d bytes of registered memory for %s".formatted(bytes, purpose));
+  }
+
+  /**
+   * Pins memory of the JVM, whose pages are there before the driver is asked: several threads do
+   * that side by side, while the driver allocates for one at a time. The garbage collector frees it
+   * some time after {@link #close}.
+   *
+   * @param bytes a multiple of a page's
+   */
+  static PinnedBuffer registered(int bytes, String purpose) {
+    ByteBuffer memory = ByteBuffer.allocateDirect(bytes + PAGE);
+    return new PinnedBuffer(memory.alignedSlice(PAGE).slice(0, bytes), purpose);
   }
 
   int bytes() {
@@ -45,7 +75,12 @@ final class PinnedBuffer implements Owned.Resource {
   @Override
   public void close() {
     if (Open.remove(this)) {
-      Calls.check(JCudaDriver.cuMemFreeHost(pointer), "cuMemFreeHost", "bytes", bytes);
+      if (isRegistered) {
+        Calls.check(
+            JCudaDriver.cuMemHostUnregister(pointer), "cuMemHostUnregister", "bytes", bytes);
+      } else {
+        Calls.check(JCudaDriver.cuMemFreeHost(pointer), "cuMemFreeHost", "bytes", bytes);
+      }
     }
   }
 }

@@ -14,6 +14,7 @@ package dev.moontide.cuda;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
@@ -48,8 +49,21 @@ final class Staging implements Owned.Resource {
   private final CudaStream kernels;
 
   private final ThreadPoolExecutor readers;
+  private final int buffers;
   private final Semaphore free;
   private final ArrayDeque<Slot> idle = new ArrayDeque<>();
+
+  /** Of {@link #kernels}, for one thread at a time. */
+  private final Launcher launcher;
+
+  private final CudaEvent sent;
+
+  /** As large as all slots, once kernels have something to put into place. */
+  private @Nullable DeviceBuffer raw;
+
+  /** Numbers of the slots there are. */
+  private final BitSet numbers = new BitSet();
+
   private volatile boolean pending;
 
   /**
@@ -59,8 +73,11 @@ final class Staging implements Owned.Resource {
     this.device = device;
     copies = owned.add(new CudaStream("loading"));
     kernels = owned.add(new CudaStream("placing weights"));
+    launcher = owned.add(new Launcher(kernels));
+    sent = owned.add(new CudaEvent("loading"));
     int threads = Math.min(MAX_READERS, Runtime.getRuntime().availableProcessors());
-    free = new Semaphore(threads + COPIED_BUFFERS);
+    buffers = threads + COPIED_BUFFERS;
+    free = new Semaphore(buffers);
     AtomicInteger number = new AtomicInteger();
     readers =
         new ThreadPoolExecutor(
@@ -79,29 +96,20 @@ final class Staging implements Owned.Resource {
 
   /** A buffer and the end of what was last done with it. */
   private static final class Slot implements Owned.Resource {
+    private final int number;
     private final Owned owned = new Owned();
     private final CudaEvent copied = owned.add(new CudaEvent("loading"));
     private final CudaEvent done = owned.add(new CudaEvent("loading"));
     private final PinnedBuffer buffer;
-    private final Launcher launcher;
-    private @Nullable DeviceBuffer raw;
 
-    Slot(CudaStream kernels) {
+    Slot(int number) {
+      this.number = number;
       try {
-        buffer = owned.add(new PinnedBuffer(BUFFER_BYTES, "loading"));
-        launcher = owned.add(new Launcher(kernels));
+        buffer = owned.add(PinnedBuffer.registered(BUFFER_BYTES, "loading"));
       } catch (RuntimeException e) {
         owned.close();
         throw e;
       }
-    }
-
-    /** As large on the device, for bytes that a kernel puts where they go. */
-    DeviceBuffer raw(CudaDevice device) {
-      if (raw == null) {
-        raw = owned.add(DeviceBuffer.allocate(device, BUFFER_BYTES, "loading"));
-      }
-      return raw;
     }
 
     @Override
@@ -118,6 +126,16 @@ final class Staging implements Owned.Resource {
   /** Launches kernels that read what was copied to {@code from}. */
   interface Placement {
     void launch(Launcher launcher, long from);
+  }
+
+  /** Has {@code launch} launch kernels that begin when all that was sent before is there. */
+  void whenCopied(Consumer<Launcher> launch) {
+    synchronized (launcher) {
+      sent.record(copies);
+      kernels.waitFor(sent);
+      launch.accept(launcher);
+    }
+    pending = true;
   }
 
   /** The pieces of one weight, given out by one thread; several may be under way at once. */
@@ -148,12 +166,15 @@ final class Staging implements Owned.Resource {
       submit(
           fill,
           (slot, bytes) -> {
-            DeviceBuffer raw = slot.raw(device);
-            copies.upload(raw, 0, slot.buffer, bytes);
+            DeviceBuffer raw = raw();
+            long at = (long) slot.number * BUFFER_BYTES;
+            copies.upload(raw, at, slot.buffer, bytes);
             slot.copied.record(copies);
-            kernels.waitFor(slot.copied);
-            place.launch(slot.launcher, raw.address());
-            slot.done.record(kernels);
+            synchronized (launcher) {
+              kernels.waitFor(slot.copied);
+              place.launch(launcher, raw.address() + at);
+              slot.done.record(kernels);
+            }
           });
     }
 
@@ -234,7 +255,27 @@ final class Staging implements Owned.Resource {
         return idle.remove();
       }
     }
-    return new Slot(kernels);
+    int number;
+    synchronized (this) {
+      number = numbers.nextClearBit(0);
+      numbers.set(number);
+    }
+    try {
+      return new Slot(number);
+    } catch (RuntimeException | Error e) {
+      synchronized (this) {
+        numbers.clear(number);
+      }
+      throw e;
+    }
+  }
+
+  /** For bytes that kernels put where they go: each slot has its part. */
+  private synchronized DeviceBuffer raw() {
+    if (raw == null) {
+      raw = DeviceBuffer.allocate(device, (long) buffers * BUFFER_BYTES, "loading");
+    }
+    return raw;
   }
 
   private void give(Slot slot) {
@@ -267,6 +308,13 @@ final class Staging implements Owned.Resource {
     }
     try (Owned owned = new Owned()) {
       slots.forEach(owned::add);
+      synchronized (this) {
+        numbers.clear();
+        if (raw != null) {
+          owned.add(raw);
+          raw = null;
+        }
+      }
     }
   }
 

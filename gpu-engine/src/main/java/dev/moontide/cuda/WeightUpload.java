@@ -16,6 +16,7 @@ import dev.moontide.tensor.Encoding;
 import dev.moontide.tensor.MatrixSource;
 import java.nio.ByteBuffer;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Brings matrices to the device: bytes as their file holds them where the form is the file's, else
@@ -27,10 +28,15 @@ final class WeightUpload {
 
   private final Arena arena;
   private final Staging staging;
+  private final @Nullable NanSearch search;
 
-  WeightUpload(Arena arena, Staging staging) {
+  /**
+   * @param search looks at weights in FP8; null where kernels keep NaN
+   */
+  WeightUpload(Arena arena, Staging staging, @Nullable NanSearch search) {
     this.arena = arena;
     this.staging = staging;
+    this.search = search;
   }
 
   CudaWeight upload(MatrixSource source, WeightLayout layout) {
@@ -56,6 +62,9 @@ final class WeightUpload {
       }
     }
     pieces.await();
+    if (search != null && layout.form() == WeightForm.FP8) {
+      search.look(sources, values, sources.size() * layout.valueBytes());
+    }
     return new CudaWeight(layout, values, scales);
   }
 

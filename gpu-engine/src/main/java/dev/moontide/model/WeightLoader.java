@@ -73,6 +73,7 @@ final class WeightLoader {
     List<Supplier<LayerWeights>> layers = model.layers().stream().map(this::layer).toList();
     Supplier<Weight> norm = convert(model.norm(), storage::vector);
     conversions.await();
+    storage.finishLoading();
     return new ModelWeights(
         embedding.get(), layers.stream().map(Supplier::get).toList(), norm.get(), lmHead.get());
   }

@@ -71,6 +71,14 @@ public interface Storage extends AutoCloseable {
   /** Converts a layer's routed experts, {@code gateUp} and {@code down} by expert. Thread-safe. */
   Experts experts(List<MatrixSource> gateUp, List<MatrixSource> down);
 
+  /**
+   * Waits until what was loaded is in its place.
+   *
+   * @throws dev.moontide.api.MoontideException of category checkpoint for a weight that was found
+   *     damaged on its way
+   */
+  default void finishLoading() {}
+
   // ---- memory --------------------------------------------------------------------------------
 
   /** A float32 tensor of {@code rows × columns}, freed with these operations. */

@@ -12,8 +12,10 @@
 package dev.moontide.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moontide.api.MoontideException;
 import dev.moontide.tensor.Backend;
 import dev.moontide.tensor.Cells;
 import dev.moontide.tensor.Encoding;
@@ -25,6 +27,7 @@ import dev.moontide.tensor.Router;
 import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -165,6 +168,77 @@ class QuantizedProductsTest {
       MatrixSource mixed =
           MatrixSource.stack("mixed", List.of(plain, new QuantizedMatrix("q", 9, 64, FP8)));
       assertEquals(WeightForm.BF16, formOf(ops.matrix(mixed)));
+    }
+  }
+
+  /** A matrix of which one number is NaN, of either sign. */
+  private record Damaged(MatrixSource whole, int row, int column, int code)
+      implements MatrixSource {
+    @Override
+    public String name() {
+      return whole.name();
+    }
+
+    @Override
+    public int rows() {
+      return whole.rows();
+    }
+
+    @Override
+    public int columns() {
+      return whole.columns();
+    }
+
+    @Override
+    public Encoding encoding() {
+      return whole.encoding();
+    }
+
+    @Override
+    public void read(int first, int count, float[] out, int offset) {
+      whole.read(first, count, out, offset);
+    }
+
+    @Override
+    public void copy(int first, int count, ByteBuffer target) {
+      int start = target.position();
+      whole.copy(first, count, target);
+      if (row >= first && row < first + count) {
+        target.put(start + (row - first) * columns() + column, (byte) code);
+      }
+    }
+
+    @Override
+    public void readScales(int r, float[] out) {
+      whole.readScales(r, out);
+    }
+  }
+
+  /** The mma kernels' conversion does not keep NaN, so a weight that has one is refused. */
+  @ParameterizedTest
+  @MethodSource("backends")
+  void nanInFp8IsFoundWhereItWouldBeLost(Backend backend) {
+    boolean isMma = ((CudaBackend) backend).path() == KernelPath.MMA;
+    int[][] places = {{0, 0}, {36, 72}, {5, 15}, {36, 64}, {20, 3}};
+    for (int i = 0; i < places.length; i++) {
+      MatrixSource whole = new QuantizedMatrix("whole", 37, 73, FP8);
+      int[] at = places[i];
+      MatrixSource damaged = new Damaged(whole, at[0], at[1], i % 2 == 0 ? 0x7f : 0xff);
+      try (Ops ops = backend.open(1)) {
+        ops.matrix(new QuantizedMatrix("other", 200, 73, FP8));
+        ops.finishLoading();
+        ops.matrix(whole);
+        ops.experts(List.of(whole, whole), List.of(whole, damaged));
+        if (isMma) {
+          MoontideException e = assertThrows(MoontideException.class, ops::finishLoading);
+          assertEquals(
+              "tensor whole: the number at [%d, %d] is NaN, expected a finite one: the checkpoint is damaged, download it again"
+                  .formatted(at[0], at[1]),
+              e.getMessage());
+        } else {
+          ops.finishLoading();
+        }
+      }
     }
   }
 

@@ -96,6 +96,9 @@ final class RecordingOps {
       case "description" -> {
         return "recording";
       }
+      case "finishLoading" -> {
+        return null;
+      }
       case "experts" -> {
         return new LoadedExperts(
             load("gateUp", (List<MatrixSource>) arguments[0]),

@@ -92,9 +92,9 @@ DEVICE int swizzle(int piece, int row) { return piece ^ ((row & 1) << 2 | (row >
 // Where the scores of a row have an entry's: rows one apart meet in no bank.
 DEVICE int score_place(int row, int entry) { return row * ENTRIES + (entry ^ (row & 3) << 3); }
 
-// The lane's eight inputs of the first, or second, 32 of each 64 columns of a row; 128 bytes apart.
-DEVICE const char* inputs(const char* rows, int row, int half) {
-  return rows + row * ROW_BYTES + swizzle(half * 4 + thread_index() % 4, row) * 16;
+// Eight columns of a row, of the first, or second, 32 of each 64 columns, which are 128 bytes apart.
+DEVICE const char* inputs(const char* rows, int row, int half, int piece) {
+  return rows + row * ROW_BYTES + swizzle(half * 4 + piece, row) * 16;
 }
 
 // Brings tiles of cache entries into shared memory: eight lanes copy an entry.
@@ -179,7 +179,9 @@ DEVICE void attend_latents(const AttendArgs& args) {
   // The warp's quarter of a tile's scores.
   int half = n % 2;
   int first_entry = n / 2 * 16;
-  const char* query = inputs(queries, m, half);
+  // What lanes name for ldmatrix: 16 heads, two times eight columns; the next step's; eight entries.
+  const char* query = inputs(queries, m - lane / 4 + lane % 16, half, lane / 16);
+  const char* next_query = inputs(queries, m - lane / 4 + lane % 16, half, 2 + lane / 16);
 
   const char* from = (const char*)(args.queries + ((int64_t)block_x() * args.heads + first_head) * WIDTH);
   for (int i = thread_index(); i < ROWS * COPIES * 8; i += HM * 4 * WARP) {
@@ -207,23 +209,23 @@ DEVICE void attend_latents(const AttendArgs& args) {
     const char* tile = ring + at;
     at = TILE_BYTES - at;
 
-    const char* key = inputs(tile, first_entry + lane / 4, half);
+    const char* key = inputs(tile, first_entry + lane % 8, half, lane / 8);
     float part[2][4] = {};
-#pragma unroll(HM < 4 ? 3 : 1)
+#pragma unroll
     for (int c = 0; c < COPIES; c++) {
       uint32_t a[2][4];
-      decode_steps<Bf16Form>(a, *(const Words4*)(query + c * 128),
-                             *(const Words4*)(query + 8 * ROW_BYTES + c * 128));
-      Words4 b[2];
+      load_matrices(a[0], query + c * 128);
+      load_matrices(a[1], next_query + c * 128);
+      uint32_t b[2][4];
 #pragma unroll
       for (int j = 0; j < 2; j++) {
-        b[j] = *(const Words4*)(key + j * 8 * ROW_BYTES + c * 128);
+        load_matrices(b[j], key + j * 8 * ROW_BYTES + c * 128);
       }
 #pragma unroll
       for (int s = 0; s < 2; s++) {
 #pragma unroll
         for (int j = 0; j < 2; j++) {
-          multiply(part[j], a[s], s == 0 ? b[j].x : b[j].z, s == 0 ? b[j].y : b[j].w);
+          multiply(part[j], a[s], b[j][2 * s], b[j][2 * s + 1]);
         }
       }
     }

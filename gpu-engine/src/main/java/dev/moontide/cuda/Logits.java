@@ -29,8 +29,8 @@ final class Logits implements Owned.Resource {
   /** Bytes of a draw in {@code sampling.cu}. */
   private static final int DRAW_BYTES = 8 * Long.BYTES + 8 * Integer.BYTES;
 
-  /** Masks on the device at once, 1.3 MB of Kimi-K2's vocabulary. */
-  private static final int MASKS_AT_ONCE = 64;
+  /** Masks on the device at once, 2.6 MB of Kimi-K2's vocabulary. */
+  private static final int MASKS_AT_ONCE = 128;
 
   private final Execution run;
   private final Kernel draw;

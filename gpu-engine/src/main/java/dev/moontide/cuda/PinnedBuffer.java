@@ -14,6 +14,7 @@ package dev.moontide.cuda;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import jcuda.Pointer;
+import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
 /** Page-locked memory of the host, which the device copies from and to by itself. */
@@ -37,26 +38,32 @@ final class PinnedBuffer implements Owned.Resource {
     Open.add(this, "%,d bytes of pinned memory for %s".formatted(bytes, purpose));
   }
 
-  private PinnedBuffer(ByteBuffer memory, String purpose) {
+  private PinnedBuffer(ByteBuffer memory, Pointer pointer, String purpose) {
     bytes = memory.capacity();
     isRegistered = true;
-    view = memory.order(ByteOrder.nativeOrder());
-    pointer = Pointer.to(view);
-    Calls.check(
-        JCudaDriver.cuMemHostRegister(pointer, bytes, 0), "cuMemHostRegister", "bytes", bytes);
+    view = memory;
+    this.pointer = pointer;
     Open.add(this, "%,d bytes of registered memory for %s".formatted(bytes, purpose));
   }
 
   /**
    * Pins memory of the JVM, whose pages are there before the driver is asked: several threads do
    * that side by side, while the driver allocates for one at a time. The garbage collector frees it
-   * some time after {@link #close}.
+   * some time after {@link #close}. Where a platform's driver does not pin what it did not
+   * allocate, it allocates.
    *
    * @param bytes a multiple of a page's
    */
   static PinnedBuffer registered(int bytes, String purpose) {
     ByteBuffer memory = ByteBuffer.allocateDirect(bytes + PAGE);
-    return new PinnedBuffer(memory.alignedSlice(PAGE).slice(0, bytes), purpose);
+    ByteBuffer pages = memory.alignedSlice(PAGE).slice(0, bytes).order(ByteOrder.nativeOrder());
+    Pointer pointer = Pointer.to(pages);
+    int result = JCudaDriver.cuMemHostRegister(pointer, bytes, 0);
+    if (result == CUresult.CUDA_ERROR_NOT_SUPPORTED) {
+      return new PinnedBuffer(bytes, purpose);
+    }
+    Calls.check(result, "cuMemHostRegister", "bytes", bytes);
+    return new PinnedBuffer(pages, pointer, purpose);
   }
 
   int bytes() {

@@ -98,8 +98,8 @@ public final class RandomDraws {
         seen.list(
             queries, parameters.repetitionPenalty() == 1 ? TokenIds.of() : prompt, output, length);
       }
-      if (random.nextInt(5) > 0) {
-        queries.allow(masks[random.nextInt(MASKS)]);
+      if (random.nextInt(10) > 0) {
+        queries.allow(masks[i % MASKS]);
       }
     }
     return queries;

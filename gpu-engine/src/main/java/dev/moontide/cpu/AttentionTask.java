@@ -237,13 +237,12 @@ final class AttentionTask implements AutoCloseable {
   /** Normalises the sums in the target tile and writes them as operands of {@code W_uv}. */
   private void finish(int to) {
     int latentDim = attention.latentDim();
-    int n = rows * latentDim;
-    float[] values = lane.floats(n);
+    float[] sum = lane.floats(latentDim);
     for (int r = 0; r < rows; r++) {
-      lane.target.floats().get(r * layout.sumStride(), values, r * latentDim, latentDim);
-      Rows.scale(values, r * latentDim, latentDim, 1f / scores.total(r));
+      lane.target.floats().get(r * layout.sumStride(), sum, 0, latentDim);
+      Rows.scale(sum, 0, latentDim, 1f / scores.total(r));
+      Staging.floats(lane, type, sum, latentDim, sums, to + r * latentDim);
     }
-    Staging.floats(lane, type, values, n, sums, to);
   }
 
   @Override

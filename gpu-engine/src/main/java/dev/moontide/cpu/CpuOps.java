@@ -27,6 +27,7 @@ import dev.moontide.tensor.Routing;
 import dev.moontide.tensor.Step;
 import dev.moontide.tensor.Tensor;
 import dev.moontide.tensor.Weight;
+import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
@@ -137,6 +138,11 @@ public final class CpuOps implements Ops {
   }
 
   @Override
+  public Weight head(MatrixSource source) {
+    return loader.head(source);
+  }
+
+  @Override
   public Weight table(MatrixSource source) {
     return new TableWeight(arithmetic.stored(), source, memory);
   }
@@ -167,17 +173,17 @@ public final class CpuOps implements Ops {
 
   @Override
   public Tensor floats(int rows, int columns) {
-    return new FloatTensor(rows, columns);
+    return new NativeTensor(memory, DType.F32, rows, columns);
   }
 
   @Override
   public Tensor operand(int rows, int columns) {
-    return new OperandTensor(memory, arithmetic.operand(), rows, columns);
+    return new NativeTensor(memory, arithmetic.operand(), rows, columns);
   }
 
   @Override
-  public Tensor routerInput(int rows, int columns) {
-    return new OperandTensor(memory, DType.F32, rows, columns);
+  public Tensor logits(int rows, int vocabulary) {
+    return new FloatTensor(rows, vocabulary);
   }
 
   @Override
@@ -211,27 +217,36 @@ public final class CpuOps implements Ops {
 
   @Override
   public void embed(Tensor x, Weight table, Step step) {
-    embedding.run((FloatTensor) x, (TableWeight) table, step);
+    embedding.run((NativeTensor) x, (TableWeight) table, step);
   }
 
   @Override
   public void rmsNorm(Tensor out, Tensor x, int from, Weight gain, float epsilon, int n) {
-    normalisation.run(out, (FloatTensor) x, from, ((VectorWeight) gain).values(), epsilon, n);
+    float[] gains = ((VectorWeight) gain).values();
+    normalisation.run((NativeTensor) out, null, (NativeTensor) x, from, gains, epsilon, n);
+  }
+
+  @Override
+  public void rmsNormToRoute(
+      Tensor out, Tensor routed, Tensor x, Weight gain, float epsilon, int n) {
+    float[] gains = ((VectorWeight) gain).values();
+    normalisation.run(
+        (NativeTensor) out, (NativeTensor) routed, (NativeTensor) x, 0, gains, epsilon, n);
   }
 
   @Override
   public void matmul(Tensor out, Tensor x, Weight w, int n) {
-    products.multiply((FloatTensor) out, (OperandTensor) x, (PackedWeight) w, n, false);
+    products.multiply(out, (NativeTensor) x, (PackedWeight) w, n, false);
   }
 
   @Override
   public void matmulAdd(Tensor out, Tensor x, Weight w, int n) {
-    products.multiply((FloatTensor) out, (OperandTensor) x, (PackedWeight) w, n, true);
+    products.multiply(out, (NativeTensor) x, (PackedWeight) w, n, true);
   }
 
   @Override
   public void swiglu(Tensor out, Tensor gateUp, int n) {
-    gating.run((OperandTensor) out, (FloatTensor) gateUp, n);
+    gating.run((NativeTensor) out, (NativeTensor) gateUp, n);
   }
 
   @Override
@@ -247,7 +262,7 @@ public final class CpuOps implements Ops {
     latentAppend.run(
         (LatentCache) cache,
         layer,
-        (FloatTensor) kv,
+        (NativeTensor) kv,
         from,
         ((VectorWeight) gain).values(),
         rotations(rope, step),
@@ -266,8 +281,8 @@ public final class CpuOps implements Ops {
       Attention attention,
       Step step) {
     latentAttention.run(
-        (OperandTensor) out,
-        (FloatTensor) q,
+        (NativeTensor) out,
+        (NativeTensor) q,
         (LatentCache) cache,
         layer,
         (LatentWeight) kvB,
@@ -293,7 +308,7 @@ public final class CpuOps implements Ops {
   public void route(Routing routing, Tensor x, Weight gate, Weight bias, Router router, int n) {
     routes.run(
         (TokenRouting) routing,
-        (OperandTensor) x,
+        (NativeTensor) x,
         (PackedWeight) gate,
         ((VectorWeight) bias).values(),
         router,
@@ -303,17 +318,16 @@ public final class CpuOps implements Ops {
   @Override
   public void experts(Tensor out, Tensor x, Routing routing, Experts experts, int n) {
     expertProducts.run(
-        (FloatTensor) out, (OperandTensor) x, (TokenRouting) routing, (ExpertWeights) experts, n);
+        (NativeTensor) out, (NativeTensor) x, (TokenRouting) routing, (ExpertWeights) experts, n);
   }
 
   @Override
   public void gatherLogitRows(Tensor out, Tensor x, Step step, int first, int count) {
-    FloatTensor from = (FloatTensor) x;
+    FloatBuffer from = ((NativeTensor) x).floats();
+    FloatBuffer to = ((NativeTensor) out).floats();
     int columns = x.columns();
     for (int i = 0; i < count; i++) {
-      int row = step.logitToken(first + i);
-      System.arraycopy(
-          from.values, row * columns, ((FloatTensor) out).values, i * columns, columns);
+      to.put(i * columns, from, step.logitToken(first + i) * columns, columns);
     }
   }
 
@@ -324,7 +338,11 @@ public final class CpuOps implements Ops {
 
   @Override
   public void read(Tensor x, int row, float[] out, int offset) {
-    System.arraycopy(((FloatTensor) x).values, row * x.columns(), out, offset, x.columns());
+    if (x instanceof FloatTensor logitRows) {
+      System.arraycopy(logitRows.values, row * x.columns(), out, offset, x.columns());
+    } else {
+      ((NativeTensor) x).get(row, 0, out, offset, x.columns());
+    }
   }
 
   @Override

@@ -18,7 +18,7 @@ import dev.moontide.tensor.Step;
 final class Embedding extends RowTasks {
   private final Lane[] lanes;
 
-  private FloatTensor x;
+  private NativeTensor x;
   private TableWeight table;
   private Step step;
 
@@ -27,7 +27,7 @@ final class Embedding extends RowTasks {
     this.lanes = lanes;
   }
 
-  void run(FloatTensor out, TableWeight weight, Step tokens) {
+  void run(NativeTensor out, TableWeight weight, Step tokens) {
     x = out;
     table = weight;
     step = tokens;
@@ -36,9 +36,13 @@ final class Embedding extends RowTasks {
 
   @Override
   void rows(int first, int end, int worker) {
-    short[] scratch = lanes[worker].shorts(table.columns());
+    Lane lane = lanes[worker];
+    int columns = table.columns();
+    short[] scratch = lane.shorts(columns);
+    float[] row = lane.floats(columns);
     for (int t = first; t < end; t++) {
-      table.read(step.tokenId(t), x.values, t * x.columns(), scratch);
+      table.read(step.tokenId(t), row, 0, scratch);
+      x.put(lane, t, row, 0, columns);
     }
   }
 }

@@ -27,11 +27,6 @@ final class ExpertProducts implements AutoCloseable {
 
   private static final int FEWEST_TOKENS = 64;
 
-  /**
-   * Numbers of a result that are added at a time, which with their sums stay in the first cache.
-   */
-  private static final int PART = 2048;
-
   private final Workers workers;
   private final Lane[] lanes;
   private final ExpertTasks tasks = new ExpertTasks();
@@ -44,8 +39,8 @@ final class ExpertProducts implements AutoCloseable {
    */
   private final Tile results = new Tile();
 
-  private FloatTensor out;
-  private OperandTensor x;
+  private NativeTensor out;
+  private NativeTensor x;
   private TokenRouting routing;
   private ExpertWeights experts;
   private int firstToken;
@@ -59,8 +54,8 @@ final class ExpertProducts implements AutoCloseable {
 
   /** {@code out[t] += Σ_k weight_k · expert_k(x[t])}. */
   void run(
-      FloatTensor result,
-      OperandTensor operand,
+      NativeTensor result,
+      NativeTensor operand,
       TokenRouting routes,
       ExpertWeights weights,
       int n) {
@@ -117,25 +112,32 @@ final class ExpertProducts implements AutoCloseable {
 
   /** Adds each token's slots, weighted, to the output. */
   private final class SlotSums extends RowTasks {
+    /** By worker, where in the results those of a token begin. */
+    private final int[][] places;
+
     SlotSums(Workers workers) {
       super(workers);
+      places = new int[workers.count()][0];
     }
 
     @Override
     void rows(int first, int end, int worker) {
       int hidden = out.columns();
       int topK = routing.topK();
-      float[] part = lanes[worker].floats(Math.min(hidden, PART));
+      Lane lane = lanes[worker];
+      float[] sum = lane.floats(hidden);
+      if (places[worker].length < topK) {
+        places[worker] = new int[topK];
+      }
+      int[] offsets = places[worker];
       for (int i = first; i < end; i++) {
         int t = firstToken + i;
-        for (int c = 0; c < hidden; c += PART) {
-          int n = Math.min(PART, hidden - c);
-          for (int k = 0; k < topK; k++) {
-            results.floats().get(tasks.place(i * topK + k) * hidden + c, part, 0, n);
-            float weight = routing.weights[t * topK + k];
-            Rows.addWeighted(out.values, t * hidden + c, part, n, weight);
-          }
+        for (int k = 0; k < topK; k++) {
+          offsets[k] = tasks.place(i * topK + k) * hidden * Float.BYTES;
         }
+        out.get(t, 0, sum, 0, hidden);
+        Rows.addWeighted(sum, hidden, results.buffer(), offsets, routing.weights, t * topK, topK);
+        out.put(lane, t, sum, 0, hidden);
       }
     }
   }

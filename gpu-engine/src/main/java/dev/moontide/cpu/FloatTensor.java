@@ -13,7 +13,7 @@ package dev.moontide.cpu;
 
 import dev.moontide.tensor.Tensor;
 
-/** Rows of float32, on the heap. */
+/** Rows of float32 on the heap, where logits are drawn from. */
 final class FloatTensor implements Tensor {
   final float[] values;
   private final int rows;

@@ -18,15 +18,15 @@ import dev.moontide.cpu.vector.Activation;
 final class Gating extends RowTasks {
   private final Lane[] lanes;
 
-  private OperandTensor out;
-  private FloatTensor gateUp;
+  private NativeTensor out;
+  private NativeTensor gateUp;
 
   Gating(Workers workers, Lane[] lanes) {
     super(workers);
     this.lanes = lanes;
   }
 
-  void run(OperandTensor result, FloatTensor input, int n) {
+  void run(NativeTensor result, NativeTensor input, int n) {
     out = result;
     gateUp = input;
     runRows(n, 4L * result.columns());
@@ -36,11 +36,12 @@ final class Gating extends RowTasks {
   void rows(int first, int end, int worker) {
     int width = out.columns();
     Lane lane = lanes[worker];
-    float[] scratch = lane.floats(width);
+    float[] row = lane.floats(2 * width);
+    float[] scratch = lane.scratch(width);
     for (int t = first; t < end; t++) {
-      int from = t * gateUp.columns();
-      Activation.swiglu(gateUp.values, from, scratch, width);
-      out.put(lane, t, gateUp.values, from, width);
+      gateUp.get(t, 0, row, 0, 2 * width);
+      Activation.swiglu(row, 0, scratch, width);
+      out.put(lane, t, row, 0, width);
     }
   }
 }

@@ -28,7 +28,7 @@ final class LatentAppend extends RowTasks {
 
   private LatentCache cache;
   private int layer;
-  private FloatTensor kv;
+  private NativeTensor kv;
   private int from;
   private float[] gain;
   private RotationTable rotations;
@@ -44,7 +44,7 @@ final class LatentAppend extends RowTasks {
   void run(
       LatentCache into,
       int layerIndex,
-      FloatTensor input,
+      NativeTensor input,
       int firstColumn,
       float[] gains,
       RotationTable table,
@@ -67,10 +67,11 @@ final class LatentAppend extends RowTasks {
     int latentDim = attention.latentDim();
     int width = attention.cacheColumns();
     float[] entry = lane.floats(width);
+    float[] row = lane.scratch(width);
     for (int t = first; t < end; t++) {
-      int at = t * kv.columns() + from;
-      RmsNorm.normalise(kv.values, at, gain, attention.normEpsilon(), entry, 0, latentDim);
-      rotations.rotate(step.position(t), kv.values, at + latentDim, entry, latentDim);
+      kv.get(t, from, row, 0, width);
+      RmsNorm.normalise(row, 0, gain, attention.normEpsilon(), entry, 0, latentDim);
+      rotations.rotate(step.position(t), row, latentDim, entry, latentDim);
       boolean finite = Rows.finite(entry, 0, width);
       if (!finite) {
         Arrays.fill(entry, 0, width, Float.NaN);

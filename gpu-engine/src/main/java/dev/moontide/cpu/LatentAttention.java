@@ -37,8 +37,8 @@ final class LatentAttention implements AutoCloseable {
   private final Workers.Body absorb = this::absorb;
   private final Workers.Body values = this::values;
 
-  private OperandTensor out;
-  private FloatTensor q;
+  private NativeTensor out;
+  private NativeTensor q;
   private LatentWeight weight;
   private RotationTable rotations;
   private Attention attention;
@@ -56,8 +56,8 @@ final class LatentAttention implements AutoCloseable {
   }
 
   void run(
-      OperandTensor result,
-      FloatTensor query,
+      NativeTensor result,
+      NativeTensor query,
       LatentCache cache,
       int layer,
       LatentWeight kvB,
@@ -100,15 +100,16 @@ final class LatentAttention implements AutoCloseable {
     lane.source.reserve((long) count * nopeDim * type.bytes());
     float[] slices = lane.floats(Math.max(count * nopeDim, ropeDim));
     for (int r = 0; r < count; r++) {
-      int at = (first + from + r) * q.columns() + headColumn;
-      System.arraycopy(q.values, at, slices, r * nopeDim, nopeDim);
+      q.get(first + from + r, headColumn, slices, r * nopeDim, nopeDim);
     }
     Staging.floats(lane, type, slices, count * nopeDim, lane.source, 0);
     long to = queries.address() + queryIndex(from, head) * (long) type.bytes();
     lane.multiply(weight.absorb(), count, lane.source.address(), weight.absorbAddress(head), to);
+    float[] rope = lane.scratch(ropeDim);
     for (int r = 0; r < count; r++) {
-      int at = (first + from + r) * q.columns() + headColumn + nopeDim;
-      rotations.rotate(step.position(first + from + r), q.values, at, slices, 0);
+      int t = first + from + r;
+      q.get(t, headColumn + nopeDim, rope, 0, ropeDim);
+      rotations.rotate(step.position(t), rope, 0, slices, 0);
       int rotated = queryIndex(from + r, head) + attention.latentDim();
       Staging.floats(lane, type, slices, ropeDim, queries, rotated);
     }

@@ -76,12 +76,15 @@ final class MatmulKernel implements AutoCloseable {
   private final @Nullable Prepared[] prepared = new @Nullable Prepared[MAX_ROWS + 1];
   private final @Nullable Verdict[] verdicts = new @Nullable Verdict[MAX_ROWS + 1];
 
-  MatmulKernel(Dnnl dnnl, MatmulShape shape, int index) {
+  /**
+   * @param packed the product whose right factor this one reads too, or null for one of its own
+   */
+  MatmulKernel(Dnnl dnnl, MatmulShape shape, int index, @Nullable MatmulKernel packed) {
     this.dnnl = dnnl;
     this.shape = shape;
     this.index = index;
     createAttributes();
-    dnnl_memory_desc requested = requestedWeight();
+    dnnl_memory_desc requested = packed == null ? requestedWeight() : packed.weight();
     dnnl_memory_desc source = source(MAX_ROWS);
     dnnl_memory_desc target = target(MAX_ROWS);
     dnnl_primitive_desc description = describe(source, requested, target);
@@ -93,7 +96,9 @@ final class MatmulKernel implements AutoCloseable {
         "memory description");
     weightBytes = dnnl_memory_desc_get_size(weight);
     dnnl_primitive_desc_destroy(description);
-    dnnl_memory_desc_destroy(requested);
+    if (packed == null) {
+      dnnl_memory_desc_destroy(requested);
+    }
     dnnl_memory_desc_destroy(source);
     dnnl_memory_desc_destroy(target);
     verdicts[1] = Verdict.INVARIANT;

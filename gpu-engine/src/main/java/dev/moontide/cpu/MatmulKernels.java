@@ -41,7 +41,10 @@ final class MatmulKernels implements AutoCloseable {
   private MatmulKernel kernel(MatmulShape shape) {
     MatmulKernel kernel = kernels.get(shape);
     if (kernel == null) {
-      kernel = new MatmulKernel(dnnl, shape, kernels.size());
+      // What is added to must be multiplied by the same weight as what is not.
+      boolean shares = shape.accumulate() && !shape.paged() && !shape.widens();
+      MatmulKernel packed = shares ? kernel(shape.adding(false)) : null;
+      kernel = new MatmulKernel(dnnl, shape, kernels.size(), packed);
       kernels.put(shape, kernel);
     }
     return kernel;

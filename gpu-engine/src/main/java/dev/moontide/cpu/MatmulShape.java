@@ -77,6 +77,12 @@ record MatmulShape(
         accumulate || i > 0);
   }
 
+  /** The same product, added to what the result holds or not. */
+  MatmulShape adding(boolean toResult) {
+    return new MatmulShape(
+        arithmetic, inner, columns, sourceStride, target, targetStride, paged, toResult);
+  }
+
   /** The layout of a right factor that is paged or widened. */
   PageLayout page() {
     return new PageLayout(arithmetic, inner, columns);

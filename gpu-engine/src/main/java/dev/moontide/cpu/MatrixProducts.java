@@ -11,8 +11,8 @@
  */
 package dev.moontide.cpu;
 
-import dev.moontide.cpu.vector.Rows;
 import dev.moontide.tensor.DType;
+import dev.moontide.tensor.Tensor;
 
 /**
  * Dense products: {@code out[t] = W·x[t]} and {@code out[t] += W·x[t]}. A task is a block of rows
@@ -33,8 +33,8 @@ final class MatrixProducts implements Workers.Body {
   private final Workers workers;
   private final Lane[] lanes;
 
-  private FloatTensor out;
-  private OperandTensor x;
+  private Tensor out;
+  private NativeTensor x;
   private PackedWeight weight;
   private boolean add;
   private int rows;
@@ -47,9 +47,12 @@ final class MatrixProducts implements Workers.Body {
     this.lanes = lanes;
   }
 
-  /** {@code out[t] = W·x[t]}, or {@code +=} where {@code addToOut}, for {@code t < n}. */
-  void multiply(
-      FloatTensor result, OperandTensor operand, PackedWeight w, int n, boolean addToOut) {
+  /**
+   * {@code out[t] = W·x[t]}, or {@code +=} where {@code addToOut}, for {@code t < n}. Logits, on
+   * the heap, are products with {@linkplain Panels#separate separate} panels, all others with
+   * {@linkplain Panels#joined joined} ones.
+   */
+  void multiply(Tensor result, NativeTensor operand, PackedWeight w, int n, boolean addToOut) {
     out = result;
     x = operand;
     weight = w;
@@ -93,26 +96,25 @@ final class MatrixProducts implements Workers.Body {
 
   private void panel(Lane lane, int p, int first, int count) {
     Panels panels = weight.panels();
-    int columns = panels.columns(p);
-    lane.target.reserve((long) Lane.paddedRows(count) * columns * DType.F32.bytes());
-    lane.multiplyPadded(
-        panels.product(p),
-        count,
-        x.address(first),
-        weight.address() + panels.offset(p),
-        lane.target.address());
-    int outColumns = out.columns();
-    int at = first * outColumns + panels.firstColumn(p);
-    if (add) {
-      float[] result = lane.floats(count * columns);
-      lane.target.floats().get(0, result, 0, count * columns);
-      for (int r = 0; r < count; r++) {
-        Rows.add(out.values, at + r * outColumns, result, r * columns, columns);
-      }
+    long from = x.address(first);
+    long panel = weight.address() + panels.offset(p);
+    if (out instanceof NativeTensor result) {
+      Product product = add ? panels.productAdded(p) : panels.product(p);
+      long to = result.address(first) + (long) panels.firstColumn(p) * DType.F32.bytes();
+      lane.multiply(product, count, from, panel, to);
     } else {
-      for (int r = 0; r < count; r++) {
-        lane.target.floats().get(r * columns, out.values, at + r * outColumns, columns);
-      }
+      Product product = panels.product(p);
+      lane.target.reserve((long) count * panels.columns(p) * DType.F32.bytes());
+      lane.multiply(product, count, from, panel, lane.target.address());
+      takeLogits(lane, (FloatTensor) out, p, first, count);
+    }
+  }
+
+  private void takeLogits(Lane lane, FloatTensor logits, int p, int first, int count) {
+    int columns = weight.panels().columns(p);
+    int at = first * logits.columns() + weight.panels().firstColumn(p);
+    for (int r = 0; r < count; r++) {
+      lane.target.floats().get(r * columns, logits.values, at + r * logits.columns(), columns);
     }
   }
 }

@@ -12,15 +12,16 @@
 package dev.moontide.cpu;
 
 import dev.moontide.cpu.vector.RmsNorm;
-import dev.moontide.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
-/** {@code rmsNorm} of a slice of each row, into either kind of tensor. */
+/** {@code rmsNorm} of a slice of each row, into one or two tensors. */
 @SuppressWarnings("NullAway.Init") // The fields below are one call's arguments.
 final class Normalisation extends RowTasks {
   private final Lane[] lanes;
 
-  private Tensor out;
-  private FloatTensor x;
+  private NativeTensor out;
+  private @Nullable NativeTensor second;
+  private NativeTensor x;
   private int from;
   private float[] gain;
   private float epsilon;
@@ -30,8 +31,16 @@ final class Normalisation extends RowTasks {
     this.lanes = lanes;
   }
 
-  void run(Tensor result, FloatTensor input, int firstColumn, float[] gains, float eps, int n) {
+  void run(
+      NativeTensor result,
+      @Nullable NativeTensor secondResult,
+      NativeTensor input,
+      int firstColumn,
+      float[] gains,
+      float eps,
+      int n) {
     out = result;
+    second = secondResult;
     x = input;
     from = firstColumn;
     gain = gains;
@@ -42,15 +51,15 @@ final class Normalisation extends RowTasks {
   @Override
   void rows(int first, int end, int worker) {
     int width = gain.length;
+    Lane lane = lanes[worker];
+    float[] row = lane.floats(width);
+    float[] normed = lane.scratch(width);
     for (int t = first; t < end; t++) {
-      int at = t * x.columns() + from;
-      if (out instanceof OperandTensor operand) {
-        float[] row = lanes[worker].floats(width);
-        RmsNorm.normalise(x.values, at, gain, epsilon, row, 0, width);
-        operand.put(lanes[worker], t, row, 0, width);
-      } else {
-        float[] values = ((FloatTensor) out).values;
-        RmsNorm.normalise(x.values, at, gain, epsilon, values, t * out.columns(), width);
+      x.get(t, from, row, 0, width);
+      RmsNorm.normalise(row, 0, gain, epsilon, normed, 0, width);
+      out.put(lane, t, normed, 0, width);
+      if (second != null) {
+        second.put(lane, t, normed, 0, width);
       }
     }
   }

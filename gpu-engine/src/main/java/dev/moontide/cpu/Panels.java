@@ -32,6 +32,8 @@ final class Panels {
   private final boolean joined;
   private final Product full;
   private final Product last;
+  private final Product fullAdded;
+  private final Product lastAdded;
 
   private Panels(
       MatmulKernels kernels, Arithmetic arithmetic, int outputs, int inputs, boolean joined) {
@@ -44,6 +46,8 @@ final class Panels {
     count = (outputs + width - 1) / width;
     full = product(kernels, arithmetic, width);
     last = product(kernels, arithmetic, columns(count - 1));
+    fullAdded = kernels.of(full.shape().adding(true));
+    lastAdded = kernels.of(last.shape().adding(true));
   }
 
   /** Panels whose results stand in tiles of their own. */
@@ -84,6 +88,11 @@ final class Panels {
 
   Product product(int p) {
     return p < count - 1 ? full : last;
+  }
+
+  /** The same, added to what the result holds. */
+  Product productAdded(int p) {
+    return p < count - 1 ? fullAdded : lastAdded;
   }
 
   /** Bytes from the weight's start to panel {@code p}. */

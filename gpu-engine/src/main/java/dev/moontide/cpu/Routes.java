@@ -21,7 +21,7 @@ final class Routes extends RowTasks {
   private final ExpertChoice[] choices;
 
   private TokenRouting routing;
-  private OperandTensor x;
+  private NativeTensor x;
   private PackedWeight gate;
   private float[] bias;
   private Router router;
@@ -36,7 +36,7 @@ final class Routes extends RowTasks {
   }
 
   void run(
-      TokenRouting result, OperandTensor input, PackedWeight weight, float[] b, Router r, int n) {
+      TokenRouting result, NativeTensor input, PackedWeight weight, float[] b, Router r, int n) {
     routing = result;
     x = input;
     gate = weight;

@@ -36,6 +36,11 @@ final class WeightLoader implements AutoCloseable {
   }
 
   PackedWeight matrix(MatrixSource source) {
+    return pack(source, Panels.joined(kernels, arithmetic, source.rows(), source.columns()));
+  }
+
+  /** Whose products go to the heap by a tile. */
+  PackedWeight head(MatrixSource source) {
     return pack(source, Panels.separate(kernels, arithmetic, source.rows(), source.columns()));
   }
 

@@ -108,15 +108,15 @@ public final class DeepseekV3 implements LanguageModel {
 
   /** {@code x += ffn(norm(x))}: a dense layer, or routed and shared experts (eq. 12–16). */
   private void feedForward(FeedForward layer, int n) {
-    ops.rmsNorm(space.normed(), space.x(), 0, layer.norm(), epsilon, n);
     if (layer instanceof FeedForward.MixtureOfExperts moe) {
-      ops.rmsNorm(space.normedFloats(), space.x(), 0, layer.norm(), epsilon, n);
+      ops.rmsNormToRoute(space.normed(), space.normedFloats(), space.x(), layer.norm(), epsilon, n);
       ops.route(space.routing(), space.normedFloats(), moe.gate(), moe.bias(), router, n);
       ops.experts(space.x(), space.normed(), space.routing(), moe.experts(), n);
       if (moe.shared() != null && space.shared() != null) {
         swiglu(moe.shared(), space.shared(), n);
       }
     } else if (layer instanceof FeedForward.Dense mlp && space.dense() != null) {
+      ops.rmsNorm(space.normed(), space.x(), 0, layer.norm(), epsilon, n);
       swiglu(mlp.mlp(), space.dense(), n);
     }
   }

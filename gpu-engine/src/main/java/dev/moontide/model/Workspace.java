@@ -81,7 +81,7 @@ public record Workspace(
         storage.routing(maxTokens, config.router()),
         storage.floats(logitRows, hidden),
         storage.headOperand(logitRows, hidden),
-        storage.floats(logitRows, config.vocabSize()));
+        storage.logits(logitRows, config.vocabSize()));
   }
 
   private static boolean hasDenseLayer(ModelConfig config) {

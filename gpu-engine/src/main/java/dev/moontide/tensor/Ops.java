@@ -49,6 +49,13 @@ public interface Ops extends Storage {
    */
   void rmsNorm(Tensor out, Tensor x, int from, Weight gain, float epsilon, int n);
 
+  /** {@link #rmsNorm} of whole rows, as an operand and as what {@link #route} reads. */
+  default void rmsNormToRoute(
+      Tensor out, Tensor routed, Tensor x, Weight gain, float epsilon, int n) {
+    rmsNorm(out, x, 0, gain, epsilon, n);
+    rmsNorm(routed, x, 0, gain, epsilon, n);
+  }
+
   /** {@code out[t] = W · x[t]}; {@code x} is an operand, {@code out} float32. */
   void matmul(Tensor out, Tensor x, Weight w, int n);
 

@@ -118,6 +118,11 @@ public interface Storage extends AutoCloseable {
     return floats(rows, 2 * width);
   }
 
+  /** Rows of logits: {@link Ops#answer} reads them. */
+  default Tensor logits(int rows, int vocabulary) {
+    return floats(rows, vocabulary);
+  }
+
   /** The most memory that logits computed at once may take. */
   default long maxLogitBytes() {
     return 64L << 20;

@@ -60,7 +60,7 @@ record CpuBackend(Arithmetic arithmetic) implements Backend {
   @Override
   public boolean made(Object object) {
     return object instanceof FloatTensor
-        || object instanceof OperandTensor
+        || object instanceof NativeTensor
         || object instanceof TokenRouting;
   }
 
@@ -71,7 +71,7 @@ record CpuBackend(Arithmetic arithmetic) implements Backend {
       System.arraycopy(values, 0, floats.values, at, values.length);
       return;
     }
-    OperandTensor to = (OperandTensor) tensor;
+    NativeTensor to = (NativeTensor) tensor;
     for (int c = 0; c < values.length; c++) {
       if (to.type() == DType.BF16) {
         to.shorts().put(at + c, Bf16.fromFloat(values[c]));
@@ -89,12 +89,12 @@ record CpuBackend(Arithmetic arithmetic) implements Backend {
       values[c] =
           tensor instanceof FloatTensor floats
               ? floats.values[at + c]
-              : element((OperandTensor) tensor, at + c);
+              : element((NativeTensor) tensor, at + c);
     }
     return values;
   }
 
-  private static float element(OperandTensor tensor, int index) {
+  private static float element(NativeTensor tensor, int index) {
     return tensor.type() == DType.BF16
         ? Bf16.toFloat(tensor.shorts().get(index))
         : tensor.floats().get(index);

@@ -116,8 +116,7 @@ public abstract class BitInvariance {
           return rows -> {
             Routing routing = ops.routing(rows.length, router);
             Tensor floats = Cells.floats(ops, x, rows);
-            Tensor input = Cells.routerInput(ops, x, rows);
-            ops.route(routing, input, gate, bias, router, rows.length);
+            ops.route(routing, floats, gate, bias, router, rows.length);
             Tensor operand = Cells.operand(ops, x, rows);
             ops.experts(floats, operand, routing, experts, rows.length);
             return floats;
@@ -140,7 +139,7 @@ public abstract class BitInvariance {
               for (int i = 0; i < rows.length; i++) {
                 queries.logProbability(i, 0);
               }
-              ops.answer(queries, Cells.floats(ops, values, rows));
+              ops.answer(queries, Cells.logits(ops, values, rows));
               Tensor out = ops.floats(rows.length, 2);
               for (int i = 0; i < rows.length; i++) {
                 long bits = Double.doubleToRawLongBits(queries.logProbabilities()[i]);

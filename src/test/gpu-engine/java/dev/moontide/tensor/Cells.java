@@ -93,9 +93,9 @@ public final class Cells {
     return filled(ops.operand(rows.length + 2, values.columns()), values, ops.dtype(), rows);
   }
 
-  /** The same for {@link Ops#route}. */
-  public static Tensor routerInput(Ops ops, MatrixSource values, int... rows) {
-    return filled(ops.routerInput(rows.length + 2, values.columns()), values, DType.F32, rows);
+  /** The same for {@link Ops#answer}. */
+  public static Tensor logits(Ops ops, MatrixSource values, int... rows) {
+    return filled(ops.logits(rows.length + 2, values.columns()), values, DType.F32, rows);
   }
 
   private static Tensor filled(Tensor tensor, MatrixSource values, DType type, int... rows) {

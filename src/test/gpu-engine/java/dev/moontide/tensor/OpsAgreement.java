@@ -225,7 +225,7 @@ public abstract class OpsAgreement {
             Routing routing = ops.routing(72, router);
             ops.route(
                 routing,
-                Cells.routerInput(ops, x, upTo(70)),
+                Cells.floats(ops, x, upTo(70)),
                 ops.floatMatrix(gate),
                 ops.vector(bias),
                 router,
@@ -253,7 +253,7 @@ public abstract class OpsAgreement {
     Routing routing = ops.routing(1, router);
     ops.route(
         routing,
-        Cells.routerInput(ops, new RandomMatrix("x", 1, 8, 1), 0),
+        Cells.floats(ops, new RandomMatrix("x", 1, 8, 1), 0),
         ops.floatMatrix(zeros),
         ops.vector(new RandomMatrix("zeros", 1, 16, 0)),
         router,
@@ -270,7 +270,7 @@ public abstract class OpsAgreement {
     Router router = new Router(16, 4, 4, 2, true, 1f);
     Ops ops = ops(backend);
     Routing routing = ops.routing(1, router);
-    Tensor x = ops.routerInput(1, 8);
+    Tensor x = ops.floats(1, 8);
     for (int c = 0; c < 8; c++) {
       Cells.set(x, 0, c, Float.NaN);
     }
@@ -319,7 +319,7 @@ public abstract class OpsAgreement {
             Weight gate =
                 ops.floatMatrix(new RandomMatrix("g", shape.experts(), shape.hidden(), 1));
             Weight bias = ops.vector(new RandomMatrix("b", 1, shape.experts(), 0.1f));
-            ops.route(routing, Cells.routerInput(ops, x, upTo(n)), gate, bias, router, n);
+            ops.route(routing, Cells.floats(ops, x, upTo(n)), gate, bias, router, n);
             Tensor out = Cells.floats(ops, x, upTo(n));
             ops.experts(out, Cells.operand(ops, x, upTo(n)), routing, experts, n);
             return out;
@@ -340,7 +340,7 @@ public abstract class OpsAgreement {
       LogitQueries expected = queries(rows, tokens);
       LogitQueries actual = queries(rows, tokens);
       reference.answer(expected, Cells.floats(reference, values, upTo(40)));
-      Tensor x = Cells.floats(ops, values, upTo(40));
+      Tensor x = Cells.logits(ops, values, upTo(40));
       ops.answer(actual, x);
       for (int i = 0; i < rows.length; i++) {
         assertEquals(expected.logProbabilities()[i], actual.logProbabilities()[i], 1e-6);
@@ -377,7 +377,7 @@ public abstract class OpsAgreement {
     Ops ops = ops(backend);
     for (int width : new int[] {1, 2, 31, 33, 1500, 6007}) {
       RandomDraws draws = new RandomDraws(width, DRAWN_ROWS);
-      Tensor x = ops.floats(DRAWN_ROWS, width);
+      Tensor x = ops.logits(DRAWN_ROWS, width);
       for (int row = 0; row < DRAWN_ROWS; row++) {
         int from = row * width;
         Cells.setRow(x, row, Arrays.copyOfRange(draws.logits(), from, from + width));

@@ -11,45 +11,64 @@
  */
 package dev.moontide.cpu.vector;
 
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
 /** Root mean square normalisation (arXiv 1910.07467) of one row. */
 public final class RmsNorm {
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+
+  /** Vectors that are summed side by side, since a sum waits for the one before. */
+  private static final int CHAINS = 4;
+
   private RmsNorm() {}
 
-  /** {@code out = x / √(mean(x²) + epsilon) · gain} over {@code n} numbers. */
+  /**
+   * {@code out = x / √(mean(x²) + epsilon) · gain} over {@code n} numbers; {@code out} is another
+   * array than {@code x}.
+   */
   public static void normalise(
       float[] x, int xFrom, float[] gain, float epsilon, float[] out, int outFrom, int n) {
-    float scale = 1f / (float) Math.sqrt(sumOfSquares(x, xFrom, n) / n + epsilon);
+    float squares = sumOfSquares(x, xFrom, n, out, outFrom);
+    float scale = 1f / (float) Math.sqrt(squares / n + epsilon);
     for (int i = 0; i < n; i++) {
       out[outFrom + i] = x[xFrom + i] * scale * gain[i];
     }
   }
 
-  /** Eight partial sums, element {@code i} going to sum {@code i mod 8}, then a fixed tree. */
-  static float sumOfSquares(float[] x, int from, int n) {
-    float s0 = 0f;
-    float s1 = 0f;
-    float s2 = 0f;
-    float s3 = 0f;
-    float s4 = 0f;
-    float s5 = 0f;
-    float s6 = 0f;
-    float s7 = 0f;
+  /**
+   * A partial sum for each lane of {@link #CHAINS} vectors and one for the rest, in a fixed order;
+   * {@code scratch} has room for {@code n} numbers.
+   */
+  private static float sumOfSquares(float[] x, int from, int n, float[] scratch, int at) {
+    int lanes = FLOATS.length();
     int end = from + n;
     int i = from;
-    for (; i <= end - 8; i += 8) {
-      s0 = Math.fma(x[i], x[i], s0);
-      s1 = Math.fma(x[i + 1], x[i + 1], s1);
-      s2 = Math.fma(x[i + 2], x[i + 2], s2);
-      s3 = Math.fma(x[i + 3], x[i + 3], s3);
-      s4 = Math.fma(x[i + 4], x[i + 4], s4);
-      s5 = Math.fma(x[i + 5], x[i + 5], s5);
-      s6 = Math.fma(x[i + 6], x[i + 6], s6);
-      s7 = Math.fma(x[i + 7], x[i + 7], s7);
+    float sum = 0f;
+    if (n >= CHAINS * lanes) {
+      FloatVector s0 = FloatVector.zero(FLOATS);
+      FloatVector s1 = s0;
+      FloatVector s2 = s0;
+      FloatVector s3 = s0;
+      for (; i <= end - CHAINS * lanes; i += CHAINS * lanes) {
+        FloatVector v0 = FloatVector.fromArray(FLOATS, x, i);
+        FloatVector v1 = FloatVector.fromArray(FLOATS, x, i + lanes);
+        FloatVector v2 = FloatVector.fromArray(FLOATS, x, i + 2 * lanes);
+        FloatVector v3 = FloatVector.fromArray(FLOATS, x, i + 3 * lanes);
+        s0 = v0.fma(v0, s0);
+        s1 = v1.fma(v1, s1);
+        s2 = v2.fma(v2, s2);
+        s3 = v3.fma(v3, s3);
+      }
+      s0.add(s1).add(s2.add(s3)).intoArray(scratch, at);
+      for (int lane = 0; lane < lanes; lane++) {
+        sum += scratch[at + lane];
+      }
     }
-    float tail = 0f;
+    float rest = 0f;
     for (; i < end; i++) {
-      tail = Math.fma(x[i], x[i], tail);
+      rest = Math.fma(x[i], x[i], rest);
     }
-    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)) + tail;
+    return sum + rest;
   }
 }

@@ -11,20 +11,21 @@
  */
 package dev.moontide.cpu.vector;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
 /**
- * Simple loops over rows. They are written plainly because the JIT vectorises them by itself, and
+ * Simple loops over rows. Most are written plainly because the JIT vectorises them by itself, and
  * because until its optimising tier has compiled a method, the Vector API costs a hundred times
  * what plain code does.
  */
 public final class Rows {
-  private Rows() {}
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
 
-  /** {@code out += x}. */
-  public static void add(float[] out, int outFrom, float[] x, int xFrom, int n) {
-    for (int i = 0; i < n; i++) {
-      out[outFrom + i] += x[xFrom + i];
-    }
-  }
+  private Rows() {}
 
   /** {@code x · factor + 0}, in place: the sum turns −0 into 0. */
   public static void scale(float[] x, int from, int n, float factor) {
@@ -40,31 +41,46 @@ public final class Rows {
     }
   }
 
-  /** {@code out += weight · x}, fused. */
-  public static void addWeighted(float[] out, int outFrom, float[] x, int n, float weight) {
-    for (int i = 0; i < n; i++) {
-      out[outFrom + i] = Math.fma(weight, x[i], out[outFrom + i]);
+  /**
+   * {@code out += Σ_k weights[first + k] · x_k} for {@code k} in ascending order, each a fused
+   * multiply-add; {@code x_k} are the {@code n} numbers of {@code x} from byte {@code offsets[k]}.
+   */
+  public static void addWeighted(
+      float[] out, int n, ByteBuffer x, int[] offsets, float[] weights, int first, int count) {
+    int lanes = FLOATS.length();
+    int i = 0;
+    for (; i <= n - lanes; i += lanes) {
+      FloatVector sum = FloatVector.fromArray(FLOATS, out, i);
+      for (int k = 0; k < count; k++) {
+        int at = offsets[k] + i * Float.BYTES;
+        FloatVector v = FloatVector.fromByteBuffer(FLOATS, x, at, ByteOrder.LITTLE_ENDIAN);
+        sum = v.fma(FloatVector.broadcast(FLOATS, weights[first + k]), sum);
+      }
+      sum.intoArray(out, i);
+    }
+    for (; i < n; i++) {
+      for (int k = 0; k < count; k++) {
+        float number = x.getFloat(offsets[k] + i * Float.BYTES);
+        out[i] = Math.fma(weights[first + k], number, out[i]);
+      }
     }
   }
 
   /** The largest of {@code n ≥ 1} numbers, NaNs aside; negative infinity where all are NaN. */
   public static float max(float[] x, int from, int n) {
-    float m0 = Float.NEGATIVE_INFINITY;
-    float m1 = m0;
-    float m2 = m0;
-    float m3 = m0;
+    int lanes = FLOATS.length();
+    FloatVector best = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
     int end = from + n;
     int i = from;
-    for (; i <= end - 4; i += 4) {
-      m0 = x[i] > m0 ? x[i] : m0;
-      m1 = x[i + 1] > m1 ? x[i + 1] : m1;
-      m2 = x[i + 2] > m2 ? x[i + 2] : m2;
-      m3 = x[i + 3] > m3 ? x[i + 3] : m3;
+    for (; i <= end - lanes; i += lanes) {
+      FloatVector v = FloatVector.fromArray(FLOATS, x, i);
+      best = best.blend(v, v.compare(VectorOperators.GT, best));
     }
+    float max = best.reduceLanes(VectorOperators.MAX);
     for (; i < end; i++) {
-      m0 = x[i] > m0 ? x[i] : m0;
+      max = x[i] > max ? x[i] : max;
     }
-    return Math.max(Math.max(m0, m1), Math.max(m2, m3));
+    return max;
   }
 
   /** Whether none of {@code n} numbers is infinite or NaN. */

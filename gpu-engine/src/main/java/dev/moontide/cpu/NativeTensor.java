@@ -19,10 +19,10 @@ import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 
 /**
- * Rows of operands in native memory, which products read where they stand. Below the last row is
- * room for a {@linkplain Lane#paddedRows padded} call to read.
+ * Rows in native memory, which products read and write where they stand. Below the last row is room
+ * for a {@linkplain Lane#paddedRows padded} call to read.
  */
-final class OperandTensor implements Tensor {
+final class NativeTensor implements Tensor {
   private final DType type;
   private final int rows;
   private final int columns;
@@ -30,7 +30,7 @@ final class OperandTensor implements Tensor {
   private final ShortBuffer shorts;
   private final FloatBuffer floats;
 
-  OperandTensor(NativeMemory memory, DType type, int rows, int columns) {
+  NativeTensor(NativeMemory memory, DType type, int rows, int columns) {
     this.type = type;
     this.rows = rows;
     this.columns = columns;
@@ -70,6 +70,11 @@ final class OperandTensor implements Tensor {
       }
       case F32 -> floats.put(row * columns, x, from, n);
     }
+  }
+
+  /** Reads {@code n} numbers of a row of float32. */
+  void get(int row, int column, float[] out, int at, int n) {
+    floats.get(row * columns + column, out, at, n);
   }
 
   /** Copies row {@code row} to a tile's row {@code at}, where room must be. */

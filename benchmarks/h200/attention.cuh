@@ -19,7 +19,7 @@
 #include "products.cuh"
 
 constexpr int kAttendShared = 223440;
-constexpr int kPromptShared = 214080;
+constexpr int kPromptShared = 214112;
 constexpr int kBf16Shared = 197696;
 constexpr int kValueUpShared = 197728;
 
@@ -294,9 +294,19 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
       turn[p * 32 + i] = {static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))};
     }
   }
-  Buffer<uint16_t> qb(to_bits(q)), kvb(to_bits(kvB));
+  std::vector<float> backwards;
+  for (int r = rows - 1; r >= 0; r--) {
+    backwards.insert(backwards.end(), q.begin() + static_cast<size_t>(r) * stride, q.begin() + static_cast<size_t>(r + 1) * stride);
+  }
+  Buffer<uint16_t> qb(to_bits(backwards)), kvb(to_bits(kvB));
   Buffer<int> positions(position);
   Buffer<float2> turns(turn);
+  // Rows in another order: the queries' from behind, the values' to there.
+  std::vector<int> reversed(rows);
+  for (int r = 0; r < rows; r++) {
+    reversed[r] = rows - 1 - r;
+  }
+  Buffer<int> numbers(reversed);
   Buffer<uint8_t> nope(static_cast<size_t>(heads) * 2 * capacity * 128), queries(static_cast<size_t>(rows) * images * moontide::kPageBytes);
   Buffer<uint8_t> uk(static_cast<size_t>(heads) * 8 * 16384), up(static_cast<size_t>(heads) * 16 * 16384);
   for (int h = 0; h < heads; h++) {
@@ -304,7 +314,7 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
     retile_bf16<<<dim3(2, 4), 256>>>(from, 1, 512, 512, 128, uk.data, 2, h * 4, 1);
   }
   retile_bf16<<<dim3(8, 2 * heads), 256>>>(kvb.data, 512, 1, heads * 256, 512, up.data, 8, 0, 1);
-  prepare_queries<<<rows, 256>>>(reinterpret_cast<__nv_bfloat16*>(qb.data), stride, turns.data, positions.data, heads,
+  prepare_queries<<<rows, 256>>>(reinterpret_cast<__nv_bfloat16*>(qb.data), stride, turns.data, positions.data, numbers.data, heads,
                                  nope.data, capacity, queries.data);
   query_absorb<<<multiprocessors(), 384, kBf16Shared>>>(nope.data, capacity, rows, uk.data, heads, queries.data);
   CUDA(cudaGetLastError());
@@ -358,8 +368,8 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
   Buffer<uint8_t> a(panel), out16(static_cast<size_t>(heads) * 2 * capacity * 128);
   Fp8Panel out8(rows, capacity, heads * 128);
   value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, up.data, heads, out8.bytes.data,
-                                                       out8.scales.data, capacity);
-  value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, up.data, heads, out16.data, nullptr, capacity);
+                                                       out8.scales.data, capacity, nullptr);
+  value_up<<<multiprocessors(), 384, kValueUpShared>>>(a.data, capacity, rows, up.data, heads, out16.data, nullptr, capacity, numbers.data);
   CUDA(cudaGetLastError());
   std::vector<uint8_t> bytes16 = out16.read();
   std::vector<float> v8 = out8.values(), got8, got16;
@@ -374,7 +384,7 @@ inline void check_heads(int rows, int heads, uint64_t seed) {
     for (int r = 0; r < rows; r++) {
       for (int c = 0; c < 128; c++) {
         uint16_t b;
-        std::memcpy(&b, &bytes16[moontide::panel_offset(r, h * 256 + 2 * c, capacity)], 2);
+        std::memcpy(&b, &bytes16[moontide::panel_offset(rows - 1 - r, h * 256 + 2 * c, capacity)], 2);
         got16.push_back(from_bits(b));
         got8.push_back(v8[static_cast<size_t>(r) * heads * 128 + h * 128 + c]);
       }
@@ -513,7 +523,7 @@ inline void check_prompt(const std::vector<int>& lengths, int heads, uint64_t se
     Buffer<PromptTile> tileBuffer(tiles);
     Buffer<uint8_t> panel(static_cast<size_t>(heads) * 3 * capacity * 128), out16(static_cast<size_t>(heads) * 2 * capacity * 128);
     Fp8Panel out8(row, capacity, heads * 128);
-    prepare_queries<<<row, 256>>>(reinterpret_cast<__nv_bfloat16*>(qb.data), heads * 192, still.data, position.data, heads, panel.data,
+    prepare_queries<<<row, 256>>>(reinterpret_cast<__nv_bfloat16*>(qb.data), heads * 192, still.data, position.data, nullptr, heads, panel.data,
                                   capacity, nullptr);
     attend_prompt<<<multiprocessors(), 384, kPromptShared>>>(panel.data, capacity, k.data, table.data, kv.data, kvRows, tileBuffer.data,
         static_cast<int>(tiles.size()), lengthBuffer.data, heads, scale * 1.44269504f, fp8 ? out8.bytes.data : out16.data,

@@ -274,14 +274,14 @@ inline void time_rest(double copy) {
       append_latent<<<rows, 128>>>(parts.data, 4, rows * 2112ll, 2112, 1536, gain.data, 1e-6f, turns.data, positions.data, slots.data, cache.data);
     }), rows * 576.0 * 18, 0, copy);
     report("prepare queries", rows, time_us([&](int) {
-      prepare_queries<<<rows, 256>>>(q.data, 12288, turns.data, positions.data, heads, reinterpret_cast<uint8_t*>(nope.data), capacity, images);
+      prepare_queries<<<rows, 256>>>(q.data, 12288, turns.data, positions.data, nullptr, heads, reinterpret_cast<uint8_t*>(nope.data), capacity, images);
     }), rows * 12288.0 * 4, 0, copy);
     report("query_absorb", rows, time_us([&](int) {
       query_absorb<<<sms, 384, kBf16Shared>>>(reinterpret_cast<uint8_t*>(nope.data), capacity, rows, reinterpret_cast<uint8_t*>(w.data), heads, images);
     }), rows * (16384.0 + 65536) + 8388608, rows * 64.0 * 2 * 512 * 128, copy);
     report("value_up", rows, time_us([&](int) {
       value_up<<<sms, 384, kValueUpShared>>>(reinterpret_cast<uint8_t*>(latent.data), capacity, rows, reinterpret_cast<uint8_t*>(w.data), heads,
-          values.bytes.data, values.scales.data, capacity);
+          values.bytes.data, values.scales.data, capacity, nullptr);
     }), rows * (65536.0 + 8192) + 8388608, rows * 64.0 * 2 * 512 * 128, copy);
   }
   Buffer<__nv_bfloat16> head(size_t{163840} * 7168);

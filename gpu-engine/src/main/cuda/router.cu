@@ -13,6 +13,8 @@
 #include "device.cuh"
 
 static const int THREADS = 128;
+// A warp chooses for a token.
+static const int TOKENS = THREADS / WARP;
 
 struct RouteArgs {
   int* chosen;          // [tokens, top_k], ascending
@@ -20,6 +22,7 @@ struct RouteArgs {
   const float* logits;  // [parts][tokens, experts]: a logit is the sum of its parts
   const float* bias;    // [experts]
   int64_t part_stride;  // numbers from one part to the next
+  int tokens;
   int parts;
   int experts;
   int top_k;
@@ -41,21 +44,48 @@ DEVICE float group_score(const float* scores, int size) {
   return size > 1 ? sum(first, second) : first;
 }
 
-// One token a block. Dynamic shared memory: probabilities, scores and flags of the experts, scores
-// of the groups, the best score and expert of each thread, and the chosen.
-KERNEL(route, RouteArgs, THREADS) {
-  float* probabilities = (float*)dynamic_shared();
-  float* scores = probabilities + args.experts;
-  int* taken = (int*)(scores + args.experts);
-  float* group_scores = (float*)(taken + args.experts);
-  float* best_score = group_scores + args.groups;
-  int* best_expert = (int*)(best_score + THREADS);
-  int* chosen = best_expert + THREADS;
-  int64_t token = block_x();
-  int t = thread_index();
+// A score and its expert; `experts` where there is none.
+struct Candidate {
+  float score;
+  int expert;
 
-  for (int e = t; e < args.experts; e += THREADS) {
+  // The better of two: the higher score, of equal ones the lower number.
+  DEVICE void take(float other, int number, int experts) {
+    if (number < experts && (expert == experts || other > score || (other == score && number < expert))) {
+      score = other;
+      expert = number;
+    }
+  }
+};
+
+// The best of a lane's experts; NaN marks those taken.
+DEVICE Candidate best_of(const float* scores, int lane, int experts) {
+  Candidate best = {-infinity(), experts};
+  for (int e = lane; e < experts; e += WARP) {
+    float score = scores[e];
+    if (score == score) {
+      best.take(score, e, experts);
+    }
+  }
+  return best;
+}
+
+// Grid: a block for TOKENS tokens. Dynamic shared memory: for each token probabilities and scores of
+// the experts, scores of the groups, and the chosen.
+KERNEL(route, RouteArgs, THREADS) {
+  int warp = thread_index() / WARP;
+  int lane = thread_index() % WARP;
+  float* probabilities = (float*)dynamic_shared() + warp * (2 * args.experts + args.groups + args.top_k);
+  float* scores = probabilities + args.experts;
+  float* group_scores = scores + args.experts;
+  int* chosen = (int*)(group_scores + args.groups);
+  // Warps beyond the last token compute it too, and keep it to themselves.
+  int64_t at = (int64_t)block_x() * TOKENS + warp;
+  int64_t token = at < args.tokens ? at : args.tokens - 1;
+
+  for (int e = lane; e < args.experts; e += WARP) {
     float logit = args.logits[token * args.experts + e];
+#pragma unroll 8
     for (int part = 1; part < args.parts; part++) {
       logit = sum(logit, args.logits[part * args.part_stride + token * args.experts + e]);
     }
@@ -63,17 +93,16 @@ KERNEL(route, RouteArgs, THREADS) {
     float score = sum(p, args.bias[e]);
     probabilities[e] = p;
     scores[e] = score != score ? -infinity() : score;
-    taken[e] = 0;
   }
   sync_block();
 
   int size = args.experts / args.groups;
   if (args.top_groups < args.groups) {
-    for (int g = t; g < args.groups; g += THREADS) {
+    for (int g = lane; g < args.groups; g += WARP) {
       group_scores[g] = group_score(scores + g * size, size);
     }
     sync_block();
-    for (int g = t; g < args.groups; g += THREADS) {
+    for (int g = lane; g < args.groups; g += WARP) {
       int better = 0;
       for (int other = 0; other < args.groups; other++) {
         better += group_scores[other] > group_scores[g] ||
@@ -88,44 +117,30 @@ KERNEL(route, RouteArgs, THREADS) {
     sync_block();
   }
 
+  Candidate mine = best_of(scores, lane, args.experts);
   for (int k = 0; k < args.top_k; k++) {
-    float score = -infinity();
-    int expert = args.experts;
-    for (int e = t; e < args.experts; e += THREADS) {
-      if (!taken[e] && (expert == args.experts || scores[e] > score)) {
-        score = scores[e];
-        expert = e;
-      }
+    Candidate best = mine;
+#pragma unroll
+    for (int lanes = WARP / 2; lanes > 0; lanes /= 2) {
+      float score = shuffle_xor(best.score, lanes);
+      int expert = (int)float_bits(shuffle_xor(bits_float((uint32_t)best.expert), lanes));
+      best.take(score, expert, args.experts);
     }
-    best_score[t] = score;
-    best_expert[t] = expert;
-    sync_block();
-    for (int reach = THREADS / 2; reach > 0; reach /= 2) {
-      if (t < reach) {
-        float other = best_score[t + reach];
-        int index = best_expert[t + reach];
-        if (index < args.experts &&
-            (best_expert[t] == args.experts || other > best_score[t] ||
-             (other == best_score[t] && index < best_expert[t]))) {
-          best_score[t] = other;
-          best_expert[t] = index;
-        }
-      }
-      sync_block();
+    if (lane == best.expert % WARP) {
+      scores[best.expert] = not_a_number();
+      mine = best_of(scores, lane, args.experts);
     }
-    if (t == 0) {
-      int at = k;
-      while (at > 0 && chosen[at - 1] > best_expert[0]) {
-        chosen[at] = chosen[at - 1];
-        at--;
+    if (lane == 0) {
+      int place = k;
+      while (place > 0 && chosen[place - 1] > best.expert) {
+        chosen[place] = chosen[place - 1];
+        place--;
       }
-      chosen[at] = best_expert[0];
-      taken[best_expert[0]] = 1;
+      chosen[place] = best.expert;
     }
-    sync_block();
   }
 
-  if (t == 0) {
+  if (lane == 0 && at < args.tokens) {
     float total = 0.0f;
     for (int k = 0; k < args.top_k; k++) {
       total = sum(total, probabilities[chosen[k]]);

@@ -460,6 +460,7 @@ HOST_KERNEL(value_up, 384) {
   auto* out = in.pointer<uint8_t>(128);
   auto* outScale = in.pointer<float>();
   int64_t outRows = in.integer();
+  auto* numbers = in.pointer<const int>();
   for (int h = 0; h < heads; h++) {
     std::vector<float> weight = bf16_weight(w + (static_cast<int64_t>(h) * 16 + 8) * kTileBytes, 128, 8);
     for (int r = 0; r < rows; r++) {
@@ -468,7 +469,7 @@ HOST_KERNEL(value_up, 384) {
       for (int f = 0; f < 128; f++) {
         values[f] = dot(latent.data(), weight.data() + f * 512, 512);
       }
-      put_values(values, r, h, out, outScale, outRows);
+      put_values(values, numbers != nullptr ? numbers[r] : r, h, out, outScale, outRows);
     }
   }
 }
@@ -598,7 +599,7 @@ HOST_KERNEL(attend_merge, 256) {
 }
 
 HOST_KERNEL(attend_prompt, 384) {
-  expect(shared_ == 214080, "dynamic shared memory");
+  expect(shared_ == 214112, "dynamic shared memory");
   Arguments in(args);
   auto* q = in.pointer<const uint8_t>(128);
   int64_t qRows = in.integer();
@@ -740,6 +741,7 @@ HOST_KERNEL(prepare_queries, 256) {
   int64_t stride = in.integer();
   auto* cosSin = in.pointer<const float>();
   auto* position = in.pointer<const int>();
+  auto* numbers = in.pointer<const int>();
   int heads = in.integer();
   auto* panel = in.pointer<uint8_t>(128);
   int64_t panelRows = in.integer();
@@ -748,7 +750,7 @@ HOST_KERNEL(prepare_queries, 256) {
   int perToken = (heads + 63) / 64;
   for (int t = 0; t < grid_[0]; t++) {
     for (int h = 0; h < heads; h++) {
-      const uint8_t* from = q + 2 * (t * stride + h * 192);
+      const uint8_t* from = q + 2 * ((numbers != nullptr ? numbers[t] : t) * stride + h * 192);
       int base = h * (images != nullptr ? 128 : 192);
       for (int i = 0; i < 128; i++) {
         put_bf16(panel + panel_offset(t, 2 * (base + i), panelRows), bf16(from + 2 * i));

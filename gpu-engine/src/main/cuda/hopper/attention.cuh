@@ -117,12 +117,12 @@ __device__ __forceinline__ void store_row(
       o[4 * j + 2 * half] = __fmul_rn(o[4 * j + 2 * half], inverse);
       o[4 * j + 2 * half + 1] = __fmul_rn(o[4 * j + 2 * half + 1], inverse);
     }
-    visit_bf16(o, half, lane, [&](int column, uint32_t low, uint32_t high) {
+    visit_bf16(o, half, lane, [&](int column, uint4 eight) {
       if (head < heads) {
         int byte = 2 * (group * 256 + column);
         uint8_t* to = out + (static_cast<int64_t>(head) * kLatentSlabs + byte / kRowBytes) * outRows * kRowBytes +
                       image_offset(work.row, byte % kRowBytes);
-        *reinterpret_cast<uint2*>(to) = {low, high};
+        *reinterpret_cast<uint4*>(to) = eight;
       }
     });
   }

@@ -16,13 +16,17 @@
 // beyond a row's length of weight zero, which changes nothing. They are not the bits of the absorbed form
 // (attention.cu): which form a token takes must depend on the token alone, never on the step.
 //
-//   attend_prompt  grid the multiprocessors, block 384, shared 214,080 bytes
+// The two multiplying warpgroups take turns: while one weighs its scores the other's products keep the tensor cores
+// busy, and a warpgroup's own products with values run beside the weighing of its next scores.
+//
+//   attend_prompt  grid the multiprocessors, block 384, shared 214,112 bytes
 //     (q, qRows, cache, pages, kv, kvRows, tiles, tileCount, length, heads, scale, out, outScale, outRows)
 //     q         panel of bf16 from prepare_queries, K blocks 3h to 3h + 2, capacity qRows
 //     cache     pages of the layer, for the rotated keys
 //     pages     page numbers
 //     kv        panel from expand_latent, capacity kvRows
-//     tiles     PromptTile[tileCount]: up to 128 rows of one sequence
+//     tiles     PromptTile[tileCount]: up to 128 rows of one sequence; blocks draw them in order, head by head, so the
+//               longest had better come first
 //     length    int by row: entries the row sees
 //     scale     softmax scale times log2(e)
 //     out       o_proj's operand: with outScale an FP8 panel, K block h; without (null) a bf16 panel, K blocks 2h and
@@ -41,9 +45,10 @@ constexpr int kQueryBytes = 3 * kTileBytes;
 constexpr int kStageBytes = 5 * kTileBytes;
 constexpr int kStagesAt = kQueryBytes;
 constexpr int kBarriersAt = kStagesAt + 2 * kStageBytes;
-// Barriers: queries full, empty; keys full, values full, stage empty, of two stages.
-constexpr int kBytes = kBarriersAt + 8 * 8 + 1024;
-static_assert(kBytes == 214080, "the launch contract above");
+/** The number of the tile and head that the queries are of, negative after the last. */
+constexpr int kDrawnAt = kBarriersAt + 10 * 8;
+constexpr int kBytes = kDrawnAt + 16 + 1024;
+static_assert(kBytes == 214112, "the launch contract above");
 
 /** Rows of one sequence that a block takes together, for each head. */
 struct PromptTile {
@@ -76,42 +81,85 @@ __device__ __forceinline__ uint32_t barrier(uint32_t shared, int which) {
   return shared + kBarriersAt + which * 8;
 }
 
-enum Barrier { kQueryFull = 0, kQueryEmpty = 1, kKeysFull = 2, kValuesFull = 4, kStageEmpty = 6 };
+/** Those of keys and values are two each, by stage. */
+enum Barrier { kQueryFull = 0, kQueryEmpty = 1, kKeysFull = 2, kValuesFull = 4, kKeysEmpty = 6, kValuesEmpty = 8 };
+
+/** Barriers among threads: both warpgroups, and the turn of each. */
+enum NamedBarrier { kBoth = 1, kTurn = 2 };
+
+__device__ int drawn;
+
+/** A tile's entries as its stages are filled: keys run a stage ahead of values. */
+struct Stages {
+  const Inputs& in;
+  const PromptTile& tile;
+  int head;
+  uint32_t shared;
+
+  /** Whole pages of 64 entries: one or two. */
+  __device__ __forceinline__ uint32_t bytes(int first) const {
+    return tile.entries - first > kPageTokens ? kTileBytes : kSlabBytes;
+  }
+
+  __device__ __forceinline__ const uint8_t* expanded(int first, int kBlock) const {
+    return in.kv + ((head * 4 + kBlock) * in.kvRows + tile.keyRow + first) * kRowBytes;
+  }
+
+  __device__ __forceinline__ void keys(int first, const Ring& ring) const {
+    uint32_t stage = shared + kStagesAt + ring.stage * kStageBytes;
+    uint32_t full = barrier(shared, kKeysFull + ring.stage);
+    barrier_wait(barrier(shared, kKeysEmpty + ring.stage), ring.parity ^ 1);
+    barrier_expect(full, 3 * bytes(first));
+    bulk_load(stage, expanded(first, 0), bytes(first), full);
+    bulk_load(stage + kTileBytes, expanded(first, 1), bytes(first), full);
+    for (uint32_t at = 0; at < bytes(first); at += kSlabBytes) {
+      int64_t page = in.pages[tile.pageStart + (first + static_cast<int>(at) / kRowBytes) / kPageTokens];
+      bulk_load(stage + 2 * kTileBytes + at, in.cache + page * kPageBytes + 8 * kSlabBytes, kSlabBytes, full);
+    }
+  }
+
+  __device__ __forceinline__ void values(int first, const Ring& ring) const {
+    uint32_t stage = shared + kStagesAt + ring.stage * kStageBytes + 3 * kTileBytes;
+    uint32_t full = barrier(shared, kValuesFull + ring.stage);
+    barrier_wait(barrier(shared, kValuesEmpty + ring.stage), ring.parity ^ 1);
+    barrier_expect(full, 2 * bytes(first));
+    bulk_load(stage, expanded(first, 2), bytes(first), full);
+    bulk_load(stage + kTileBytes, expanded(first, 3), bytes(first), full);
+  }
+};
 
 __device__ __forceinline__ void produce(const Inputs& in, uint32_t shared) {
   uint32_t queryParity = 1;
-  Ring ring;
+  Ring keys;
+  Ring values;
   int total = in.tileCount * in.heads;
-  for (int index = blockIdx.x; index < total; index += gridDim.x) {
+  for (int index = draw(&drawn, total); ; index = draw(&drawn, total)) {
+    barrier_wait(barrier(shared, kQueryEmpty), queryParity);
+    queryParity ^= 1;
+    if (index >= total) {
+      shared_store(shared + kDrawnAt, ~0u);
+      barrier_arrive(barrier(shared, kQueryFull));
+      return;
+    }
+    shared_store(shared + kDrawnAt, static_cast<uint32_t>(index));
     PromptTile tile = in.tiles[index % in.tileCount];
     int head = index / in.tileCount;
     uint32_t rowBytes = static_cast<uint32_t>(min(static_cast<int64_t>(kTileRows), in.qRows - tile.row)) * kRowBytes;
-    barrier_wait(barrier(shared, kQueryEmpty), queryParity);
-    queryParity ^= 1;
     barrier_expect(barrier(shared, kQueryFull), 3 * rowBytes);
     for (int k = 0; k < 3; k++) {
       bulk_load(shared + k * kTileBytes, in.q + ((head * 3 + k) * in.qRows + tile.row) * kRowBytes, rowBytes,
                 barrier(shared, kQueryFull));
     }
-    for (int first = 0; first < tile.entries; first += kTileRows) {
-      // Whole pages of 64 entries: one or two.
-      uint32_t bytes = tile.entries - first > kPageTokens ? kTileBytes : kSlabBytes;
-      uint32_t stage = shared + kStagesAt + ring.stage * kStageBytes;
-      uint32_t keys = barrier(shared, kKeysFull + ring.stage);
-      uint32_t values = barrier(shared, kValuesFull + ring.stage);
-      const uint8_t* from = in.kv + (head * 4 * in.kvRows + tile.keyRow + first) * kRowBytes;
-      barrier_wait(barrier(shared, kStageEmpty + ring.stage), ring.parity ^ 1);
-      barrier_expect(keys, 3 * bytes);
-      bulk_load(stage, from, bytes, keys);
-      bulk_load(stage + kTileBytes, from + in.kvRows * kRowBytes, bytes, keys);
-      for (uint32_t at = 0; at < bytes; at += kSlabBytes) {
-        int64_t page = in.pages[tile.pageStart + (first + static_cast<int>(at) / kRowBytes) / kPageTokens];
-        bulk_load(stage + 2 * kTileBytes + at, in.cache + page * kPageBytes + 8 * kSlabBytes, kSlabBytes, keys);
+    Stages stages = {in, tile, head, shared};
+    for (int first = 0; first < tile.entries + kTileRows; first += kTileRows) {
+      if (first < tile.entries) {
+        stages.keys(first, keys);
+        keys.next<2>();
       }
-      barrier_expect(values, 2 * bytes);
-      bulk_load(stage + 3 * kTileBytes, from + 2 * in.kvRows * kRowBytes, bytes, values);
-      bulk_load(stage + 4 * kTileBytes, from + 3 * in.kvRows * kRowBytes, bytes, values);
-      ring.next<2>();
+      if (first > 0) {
+        stages.values(first - kTileRows, values);
+        values.next<2>();
+      }
     }
   }
 }
@@ -124,13 +172,16 @@ struct Softmax {
   /** Scores to weights; entries from visible[half] on weigh nothing. Returns what earlier sums shrink by. */
   __device__ __forceinline__ void weigh(
       float (&s)[64], const int (&visible)[2], bool masked, float scale, int lane, float (&shrink)[2]) {
-    float high[2] = {-INFINITY, -INFINITY};
+    if (masked) {
 #pragma unroll
-    for (int i = 0; i < 64; i++) {
-      if (masked) {
+      for (int i = 0; i < 64; i++) {
         int column = i / 4 * 8 + 2 * (lane & 3) + (i & 1);
         s[i] = column < visible[i / 2 % 2] ? s[i] : -INFINITY;
       }
+    }
+    float high[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+    for (int i = 0; i < 64; i++) {
       high[i / 2 % 2] = fmaxf(high[i / 2 % 2], s[i]);
     }
 #pragma unroll
@@ -164,20 +215,40 @@ __device__ __forceinline__ void scores(float (&s)[64], uint32_t query, uint32_t 
   mma_commit();
 }
 
-/** o += weights · values, the weights rounded to bf16 from where the scores were. */
-__device__ __forceinline__ void add_values(float (&o)[64], const float (&s)[64], uint32_t values) {
-  uint32_t weights[8][4];
+/** Weights rounded to bf16, as the operand of add_values. */
+__device__ __forceinline__ void round_weights(uint32_t (&weights)[8][4], const float (&s)[64]) {
 #pragma unroll
   for (int j = 0; j < 16; j++) {
     weights[j / 2][(j & 1) * 2] = pack_bf16(s[4 * j], s[4 * j + 1]);
     weights[j / 2][(j & 1) * 2 + 1] = pack_bf16(s[4 * j + 2], s[4 * j + 3]);
   }
+}
+
+/** o += weights · values. */
+__device__ __forceinline__ void add_values(float (&o)[64], const uint32_t (&weights)[8][4], uint32_t values) {
   mma_fence();
 #pragma unroll
   for (int k = 0; k < 8; k++) {
     mma_bf16_mn(o, weights[k], mn_major(values, kTileBytes) + 128 * k, 1);
   }
   mma_commit();
+}
+
+/** Waits until the other warpgroup has issued its products. */
+__device__ __forceinline__ void take_turn(int group) {
+  if (group == 0) {
+    named_barrier(kTurn, kMathThreads);
+  } else {
+    named_barrier(kTurn + 1, kMathThreads);
+  }
+}
+
+__device__ __forceinline__ void pass_turn(int group) {
+  if (group == 0) {
+    named_arrive(kTurn + 1, kMathThreads);
+  } else {
+    named_arrive(kTurn, kMathThreads);
+  }
 }
 
 /** Writes a row's 128 values: FP8 with their scale, or bf16. */
@@ -196,9 +267,9 @@ __device__ __forceinline__ void store_row(
     }
   }
   if (outScale == nullptr) {
-    visit_bf16(o, half, lane, [&](int column, uint32_t low, uint32_t high) {
+    visit_bf16(o, half, lane, [&](int column, uint4 eight) {
       if (valid) {
-        *reinterpret_cast<uint2*>(out + panel_offset(row, head * 256 + 2 * column, outRows)) = {low, high};
+        *reinterpret_cast<uint4*>(out + panel_offset(row, head * 256 + 2 * column, outRows)) = eight;
       }
     });
     return;
@@ -220,16 +291,30 @@ __device__ __forceinline__ void store_row(
   }
 }
 
+__device__ __forceinline__ void release(uint32_t shared, int which, int lane) {
+  if (lane == 0) {
+    barrier_arrive(barrier(shared, which));
+  }
+}
+
 __device__ __forceinline__ void consume(
     const Inputs& in, const int* length, float scale, uint8_t* out, float* outScale, int64_t outRows,
     uint32_t shared, int warp, int lane) {
   uint32_t queryParity = 0;
   Ring ring;
-  int total = in.tileCount * in.heads;
   int group = warp / 4;
-  for (int index = blockIdx.x; index < total; index += gridDim.x) {
+  uint32_t query = shared + group * (kTileBytes / 2);
+  if (group == 1) {
+    pass_turn(group);
+  }
+  for (;;) {
+    barrier_wait(barrier(shared, kQueryFull), queryParity);
+    queryParity ^= 1;
+    int index = static_cast<int>(shared_load_word(shared + kDrawnAt));
+    if (index < 0) {
+      return;
+    }
     PromptTile tile = in.tiles[index % in.tileCount];
-    int head = index / in.tileCount;
     int row = tile.row + warp * 16 + lane / 4;
     bool valid[2] = {row >= tile.firstRow && row < tile.endRow, row + 8 >= tile.firstRow && row + 8 < tile.endRow};
     int seen[2] = {valid[0] ? length[row] : 0, valid[1] ? length[row + 8] : 0};
@@ -238,46 +323,60 @@ __device__ __forceinline__ void consume(
     fewest = __reduce_min_sync(0xffffffffu, fewest);
     Softmax softmax;
     float o[64];
+    float s[64];
+    float shrink[2];
+    uint32_t weights[8][4];
 #pragma unroll
     for (int i = 0; i < 64; i++) {
       o[i] = 0.f;
     }
-    barrier_wait(barrier(shared, kQueryFull), queryParity);
-    queryParity ^= 1;
-    for (int first = 0; first < tile.entries; first += kTileRows) {
-      uint32_t stage = shared + kStagesAt + ring.stage * kStageBytes;
-      float s[64];
-      float shrink[2];
+    barrier_wait(barrier(shared, kKeysFull + ring.stage), ring.parity);
+    scores(s, query, shared + kStagesAt + ring.stage * kStageBytes);
+    mma_wait<0>();
+    release(shared, kKeysEmpty + ring.stage, lane);
+    softmax.weigh(s, seen, kTileRows > fewest, scale, lane, shrink);
+    round_weights(weights, s);
+    int first = kTileRows;
+    for (; first < tile.entries; first += kTileRows) {
+      uint32_t values = shared + kStagesAt + ring.stage * kStageBytes + 3 * kTileBytes;
+      Ring before = ring;
+      ring.next<2>();
       barrier_wait(barrier(shared, kKeysFull + ring.stage), ring.parity);
-      scores(s, shared + group * (kTileBytes / 2), stage);
-      mma_wait<0>();
+      take_turn(group);
+      scores(s, query, shared + kStagesAt + ring.stage * kStageBytes);
+      barrier_wait(barrier(shared, kValuesFull + before.stage), before.parity);
+      add_values(o, weights, values);
+      pass_turn(group);
+      mma_wait<1>();
+      release(shared, kKeysEmpty + ring.stage, lane);
       int visible[2] = {seen[0] - first, seen[1] - first};
       softmax.weigh(s, visible, first + kTileRows > fewest, scale, lane, shrink);
-      barrier_wait(barrier(shared, kValuesFull + ring.stage), ring.parity);
-      if (first + kTileRows > tile.entries) {
-        // What lies beyond the last entry may be anything, but meets weights of zero: make it zero.
-        int valid0 = tile.entries - first;
-        for (int i = valid0 * 8 + static_cast<int>(threadIdx.x); i < kTileRows * 8; i += kMathThreads) {
-          shared_store_zeros(stage + 3 * kTileBytes + i * 16);
-          shared_store_zeros(stage + 4 * kTileBytes + i * 16);
-        }
-        shared_proxy_fence();
-        named_barrier(1, kMathThreads);
-      }
+      mma_wait<0>();
+      release(shared, kValuesEmpty + before.stage, lane);
 #pragma unroll
       for (int i = 0; i < 64; i++) {
         o[i] = __fmul_rn(o[i], shrink[i / 2 % 2]);
       }
-      add_values(o, s, stage + 3 * kTileBytes);
-      mma_wait<0>();
-      if (lane == 0) {
-        barrier_arrive(barrier(shared, kStageEmpty + ring.stage));
-        if (first + kTileRows >= tile.entries) {
-          barrier_arrive(barrier(shared, kQueryEmpty));
-        }
-      }
-      ring.next<2>();
+      round_weights(weights, s);
     }
+    release(shared, kQueryEmpty, lane);
+    uint32_t values = shared + kStagesAt + ring.stage * kStageBytes + 3 * kTileBytes;
+    barrier_wait(barrier(shared, kValuesFull + ring.stage), ring.parity);
+    if (first > tile.entries) {
+      // What lies beyond the last entry may be anything, but meets weights of zero: make it zero.
+      int valid0 = tile.entries - (first - kTileRows);
+      for (int i = valid0 * 8 + static_cast<int>(threadIdx.x); i < kTileRows * 8; i += kMathThreads) {
+        shared_store_zeros(values + i * 16);
+        shared_store_zeros(values + kTileBytes + i * 16);
+      }
+      shared_proxy_fence();
+      named_barrier(kBoth, kMathThreads);
+    }
+    add_values(o, weights, values);
+    mma_wait<0>();
+    release(shared, kValuesEmpty + ring.stage, lane);
+    ring.next<2>();
+    int head = index / in.tileCount;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       float sum = softmax.sum[half];
@@ -300,8 +399,8 @@ extern "C" __global__ void __launch_bounds__(384, 1) attend_prompt(
   extern __shared__ __align__(16) char raw[];
   uint32_t shared = shared_address(aligned_shared(raw));
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 8; i++) {
-      barrier_init(barrier(shared, i), i == kQueryEmpty || i >= kStageEmpty ? kMathThreads / 32 : 1);
+    for (int i = 0; i < 10; i++) {
+      barrier_init(barrier(shared, i), i == kQueryEmpty || i >= kKeysEmpty ? kMathThreads / 32 : 1);
     }
     barrier_init_fence();
   }

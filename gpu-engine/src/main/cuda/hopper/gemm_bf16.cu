@@ -24,11 +24,12 @@
 //     a        panel of the queries' nope parts, K blocks 2h and 2h + 1 those of head h (128 columns)
 //     w        bf16 tiles [heads][4][2]: W_uk of a head transposed, [512 latent][128 nope]
 //     out      queries (layout.cuh), 64 heads to an image, ⌈heads/64⌉ images a row: slabs 0 to 7
-//   value_up(a, aRows, rows, w, heads, out, outScale, outRows)
+//   value_up(a, aRows, rows, w, heads, out, outScale, outRows, numbers)
 //     a        panel of attention's output over the latent, K blocks 8h to 8h + 7 those of head h
 //     w        bf16 tiles of kv_b as it is in the checkpoint, [heads][2][8]: W_uk, then W_uv [128 value][512 latent]
 //     out      o_proj's operand: with outScale an FP8 panel, K block h; without (null) a bf16 panel, K blocks
 //              2h and 2h + 1; capacity outRows
+//     numbers  row r goes to row numbers[r] of out, or to r without them (null)
 //   expand_latent(cache, pages, pageCount, w, heads, out, outRows)
 //     pages    pageCount pages of the layer's cache: row r of the result is entry r % 64 of pages[r / 64]
 //     w        kv_b, as for value_up
@@ -92,8 +93,8 @@ __device__ __forceinline__ Work work_at(const Problem& p, int index) {
   int column = index / height;
   work.feature = column % (p.featureTiles / Pair);
   work.split = column / (p.featureTiles / Pair);
-  work.kBegin = static_cast<int>(static_cast<int64_t>(p.aBlocks) * work.split / p.splits);
-  work.kEnd = static_cast<int>(static_cast<int64_t>(p.aBlocks) * (work.split + 1) / p.splits);
+  work.kBegin = p.aBlocks * work.split / p.splits;
+  work.kEnd = p.aBlocks * (work.split + 1) / p.splits;
   return work;
 }
 
@@ -154,7 +155,7 @@ __device__ __forceinline__ void run(const Problem& p, Finish finish) {
     barrier_init_fence();
   }
   __syncthreads();
-  int warp = threadIdx.x / 32;
+  int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);
   int lane = threadIdx.x % 32;
   if (warp >= kMathThreads / 32) {
     registers_down<24>();
@@ -170,6 +171,7 @@ __device__ __forceinline__ void run(const Problem& p, Finish finish) {
       Work work = work_at<Pair>(p, index);
       float acc[Pair][64];
       int before = -1;
+#pragma unroll 1
       for (int k = work.kBegin; k < work.kEnd; k++) {
         uint32_t stage = shared + ring.stage * S::kStage;
         barrier_wait(full + ring.stage * 8, ring.parity);
@@ -232,10 +234,10 @@ extern "C" __global__ void __launch_bounds__(384, 1) expand_latent(
                    int entry = work.row + row + 8 * half;
 #pragma unroll
                    for (int t = 0; t < 2; t++) {
-                     visit_bf16(acc[t], half, lane, [&](int column, uint32_t low, uint32_t high) {
+                     visit_bf16(acc[t], half, lane, [&](int column, uint4 eight) {
                        if (entry < rows) {
                          int byte = 2 * ((work.feature * 2 + t) * 128 + column);
-                         *reinterpret_cast<uint2*>(out + panel_offset(entry, byte, outRows)) = {low, high};
+                         *reinterpret_cast<uint4*>(out + panel_offset(entry, byte, outRows)) = eight;
                        }
                      });
                    }
@@ -256,10 +258,10 @@ extern "C" __global__ void __launch_bounds__(384, 1) query_absorb(
                        out + (static_cast<int64_t>(token) * images + work.group / 64) * kPageBytes;
 #pragma unroll
                    for (int t = 0; t < 2; t++) {
-                     visit_bf16(acc[t], half, lane, [&](int column, uint32_t low, uint32_t high) {
+                     visit_bf16(acc[t], half, lane, [&](int column, uint4 eight) {
                        if (token < rows) {
                          int at = (work.feature * 2 + t) * 128 + column;
-                         *reinterpret_cast<uint2*>(image + page_offset(work.group % 64, at)) = {low, high};
+                         *reinterpret_cast<uint4*>(image + page_offset(work.group % 64, at)) = eight;
                        }
                      });
                    }
@@ -269,18 +271,20 @@ extern "C" __global__ void __launch_bounds__(384, 1) query_absorb(
 
 extern "C" __global__ void __launch_bounds__(384, 1) value_up(
     const uint8_t* a, int aRows, int rows, const uint8_t* w, int heads, uint8_t* out, float* outScale,
-    int outRows) {
+    int outRows, const int* numbers) {
   using namespace moontide;
   bf16::run<1>({a, aRows, rows, w + 8 * kTileBytes, heads, 2, 8, 8, 1, 1, nullptr},
                [&](float (&acc)[1][64], const bf16::Work& work, int row, int lane) {
 #pragma unroll
                  for (int half = 0; half < 2; half++) {
-                   int token = work.row + row + 8 * half;
+                   int r = work.row + row + 8 * half;
+                   bool inside = r < rows;
+                   int64_t token = inside && numbers != nullptr ? numbers[r] : r;
                    if (outScale == nullptr) {
-                     visit_bf16(acc[0], half, lane, [&](int column, uint32_t low, uint32_t high) {
-                       if (token < rows) {
+                     visit_bf16(acc[0], half, lane, [&](int column, uint4 eight) {
+                       if (inside) {
                          uint8_t* to = out + panel_offset(token, work.group * 256 + 2 * column, outRows);
-                         *reinterpret_cast<uint2*>(to) = {low, high};
+                         *reinterpret_cast<uint4*>(to) = eight;
                        }
                      });
                      continue;
@@ -300,13 +304,13 @@ extern "C" __global__ void __launch_bounds__(384, 1) value_up(
                    for (int j = 0; j < 16; j++) {
                      uint32_t low = to_fp8(__fmul_rn(acc[0][4 * j + 2 * half], inverse));
                      uint32_t high = to_fp8(__fmul_rn(acc[0][4 * j + 2 * half + 1], inverse));
-                     if (token < rows) {
+                     if (inside) {
                        *reinterpret_cast<uint16_t*>(out + block * kRowBytes +
                                                     image_offset(token, 8 * j + 2 * (lane & 3))) =
                            static_cast<uint16_t>(low | (high << 8));
                      }
                    }
-                   if ((lane & 3) == 0 && token < rows) {
+                   if ((lane & 3) == 0 && inside) {
                      outScale[block + token] = __fdiv_rn(m, kFp8Max);
                    }
                  }

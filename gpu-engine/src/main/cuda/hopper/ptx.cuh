@@ -100,14 +100,38 @@ __device__ __forceinline__ float shared_load(uint32_t from) {
   return x;
 }
 
+__device__ __forceinline__ uint32_t shared_load_word(uint32_t from) {
+  uint32_t x;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(from) : "memory");
+  return x;
+}
+
 /** Orders this thread's ordinary shared-memory stores before later reads by copies and wgmma. */
 __device__ __forceinline__ void shared_proxy_fence() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/**
+ * Adds to global memory where it lies, without waiting; rounds as an addition does, but takes subnormals for zero.
+ * Whoever is the only one to add to a place in a launch has a result that depends on no order.
+ */
+__device__ __forceinline__ void global_add(float* to, float x) {
+  asm volatile("red.global.add.f32 [%0], %1;" ::"l"(to), "f"(x) : "memory");
+}
+
+__device__ __forceinline__ void global_add(float* to, float4 x) {
+  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(x.x), "f"(x.y), "f"(x.z), "f"(x.w)
+               : "memory");
+}
+
 /** Barrier number `id` (1 to 15) among `threads` threads; 0 is __syncthreads. */
 __device__ __forceinline__ void named_barrier(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+/** Counts towards barrier `id` among `threads` threads without waiting. */
+__device__ __forceinline__ void named_arrive(int id, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 __device__ __forceinline__ float exp2_fast(float x) {

@@ -34,6 +34,19 @@ struct Ring {
   }
 };
 
+/**
+ * The next of `total` pieces of work, in order, for whichever block asks first; `total` or more when there is none,
+ * after which a block asks no more. The last block to hear so leaves the counter as it was before the launch: launches
+ * that share one must not overlap.
+ */
+__device__ __forceinline__ int draw(int* counter, int total) {
+  int index = atomicAdd(counter, 1);
+  if (index == total + static_cast<int>(gridDim.x) - 1) {
+    *counter = 0;
+  }
+  return index;
+}
+
 /** Dynamic shared memory from its first multiple of 1,024. */
 __device__ __forceinline__ char* aligned_shared(char* raw) {
   return raw + ((1024 - (shared_address(raw) & 1023)) & 1023);

@@ -26,7 +26,8 @@
 //     columns `from` to from + 511 of the summed parts are the latent, normed; the next 64 the key, rotated; both
 //     rounded to bf16 into entry slot % 64 of page slot / 64 of the layer's `cache`
 //   prepare_queries  grid tokens, block 256, shared none
-//     (q bf16[tokens][stride], stride, cosSin, position, heads, panel, panelRows, images)
+//     (q bf16[][stride], stride, cosSin, position, numbers, heads, panel, panelRows, images)
+//     row t is of q's row numbers[t], or t without them (null)
 //     per head 128 nope columns and 64 rotated ones. With images: the former to K blocks 2h and 2h + 1 of `panel`, for
 //     query_absorb, the latter to slab 8 of the queries (layout.cuh). Without (null): all to K blocks 3h to 3h + 2, for
 //     attend_prompt
@@ -182,17 +183,18 @@ extern "C" __global__ void __launch_bounds__(128) append_latent(
 }
 
 extern "C" __global__ void __launch_bounds__(256) prepare_queries(
-    const __nv_bfloat16* q, int stride, const float2* cosSin, const int* position, int heads, uint8_t* panel,
-    int panelRows, uint8_t* images) {
+    const __nv_bfloat16* q, int stride, const float2* cosSin, const int* position, const int* numbers, int heads,
+    uint8_t* panel, int panelRows, uint8_t* images) {
   using namespace moontide;
   int64_t token = blockIdx.x;
+  int64_t queryRow = numbers != nullptr ? numbers[token] : token;
   int lane = threadIdx.x % 32;
   float2 turn = cosSin[static_cast<int64_t>(position[token]) * 32 + lane];
   int perToken = (heads + 63) / 64;
   int headBytes = (images != nullptr ? 2 : 3) * kRowBytes;
 #pragma unroll 4
   for (int head = threadIdx.x / 32; head < heads; head += 8) {
-    const __nv_bfloat16* from = q + token * stride + head * 192;
+    const __nv_bfloat16* from = q + queryRow * stride + head * 192;
     *reinterpret_cast<uint2*>(panel + panel_offset(token, head * headBytes + 8 * lane, panelRows)) =
         *reinterpret_cast<const uint2*>(from + 4 * lane);
     float2 pair = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(from + 128 + 2 * lane));

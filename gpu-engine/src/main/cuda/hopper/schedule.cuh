@@ -75,8 +75,8 @@ struct Schedule {
     work.rows = work.rows < tileRows ? work.rows : tileRows;
     work.feature = rest % features;
     work.split = rest / features;
-    work.kBegin = static_cast<int>(static_cast<int64_t>(kBlocks) * work.split / splits);
-    work.kEnd = static_cast<int>(static_cast<int64_t>(kBlocks) * (work.split + 1) / splits);
+    work.kBegin = kBlocks * work.split / splits;
+    work.kEnd = kBlocks * (work.split + 1) / splits;
     return work;
   }
 

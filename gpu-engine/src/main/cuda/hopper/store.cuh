@@ -16,6 +16,8 @@
 
 #include <cstdint>
 
+#include "ptx.cuh"
+
 namespace moontide {
 
 /** What becomes of a sum; the number is a kernel argument. */
@@ -27,19 +29,43 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 }
 
 /**
- * Visits one row of a warp's accumulators (wgmma.cuh; `half` 0 or 1 of the two a thread has) as bf16:
- * neighbouring lanes swap halves, so that four lanes hold 32 consecutive bytes. `to(column, low, high)` gets
- * four columns from `column`, a multiple of 4.
+ * Visits one row of a warp's accumulators (wgmma.cuh; `half` 0 or 1 of the two a thread has) as bf16: four lanes, which
+ * have pairs of each piece of eight columns, trade them until each has whole pieces. `to(column, eight)` gets eight
+ * columns from `column`, a multiple of 8.
  */
 template <int Size, class To>
 __device__ __forceinline__ void visit_bf16(const float (&acc)[Size], int half, int lane, To to) {
   bool odd = lane & 1;
+  bool upper = lane & 2;
+#pragma unroll
+  for (int j = 0; j < Size / 4; j += 4) {
+    uint32_t w[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      w[i] = pack_bf16(acc[4 * (j + i) + 2 * half], acc[4 * (j + i) + 2 * half + 1]);
+    }
+    // Neighbours first: then an even lane has two pairs each of pieces 0 and 2, an odd one of 1 and 3.
+    uint32_t x = __shfl_xor_sync(0xffffffffu, odd ? w[0] : w[1], 1);
+    uint32_t y = __shfl_xor_sync(0xffffffffu, odd ? w[2] : w[3], 1);
+    uint2 near = odd ? uint2{x, w[1]} : uint2{w[0], x};
+    uint2 far = odd ? uint2{y, w[3]} : uint2{w[2], y};
+    x = __shfl_xor_sync(0xffffffffu, upper ? near.x : far.x, 2);
+    y = __shfl_xor_sync(0xffffffffu, upper ? near.y : far.y, 2);
+    to(8 * (j + (lane & 3)), upper ? uint4{x, y, far.x, far.y} : uint4{near.x, near.y, x, y});
+  }
+}
+
+/** The same as float32: `to(column, four)` gets four columns from `column`, a multiple of 4. */
+template <int Size, class To>
+__device__ __forceinline__ void visit_float(const float (&acc)[Size], int half, int lane, To to) {
+  bool odd = lane & 1;
 #pragma unroll
   for (int j = 0; j < Size / 4; j += 2) {
-    uint32_t even2 = pack_bf16(acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]);
-    uint32_t odd2 = pack_bf16(acc[4 * j + 4 + 2 * half], acc[4 * j + 5 + 2 * half]);
-    uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? even2 : odd2, 1);
-    to(8 * (j + odd) + 2 * (lane & 2), odd ? other : even2, odd ? odd2 : other);
+    const float* near = acc + 4 * j + 2 * half;
+    const float* far = near + 4;
+    float x = __shfl_xor_sync(0xffffffffu, odd ? near[0] : far[0], 1);
+    float y = __shfl_xor_sync(0xffffffffu, odd ? near[1] : far[1], 1);
+    to(8 * (j + odd) + 2 * (lane & 2), odd ? float4{x, y, far[0], far[1]} : float4{near[0], near[1], x, y});
   }
 }
 
@@ -62,99 +88,45 @@ struct RowStore {
   __device__ __forceinline__ void one(int64_t at, float x) const {
     if (store == kBf16) {
       static_cast<__nv_bfloat16*>(out)[at] = __float2bfloat16_rn(x);
+    } else if (store == kFloat) {
+      static_cast<float*>(out)[at] = x;
     } else {
-      float* to = static_cast<float*>(out) + at;
-      *to = store == kAdd ? *to + x : x;
+      global_add(static_cast<float*>(out) + at, x);
     }
   }
 
   /** A warp's 16 × 128 sums: row `row` is this thread's first, of which `valid` and `valid8` (8 on) count. */
   __device__ __forceinline__ void warp_tile(
       const float (&acc)[64], int64_t row, int feature, bool valid, bool valid8, int lane) const {
-    bool whole = feature + 128 <= columns && stride % 4 == 0;
+    bool whole = feature + 128 <= columns && stride % 8 == 0;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      // No lane leaves early: neighbours trade halves below.
+      // No lane leaves early: neighbours trade below.
       bool inside = half == 0 ? valid : valid8;
-      int64_t to = (row + 8 * half) * stride + feature;
-      if (store == kBf16) {
-        bf16_row(acc, half, to, feature, inside, whole, lane);
-      } else if (inside && whole) {
-        float_row(acc, half, static_cast<float*>(out) + to + 2 * (lane & 3));
-      } else if (inside) {
+      int64_t first = (row + 8 * half) * stride + feature;
+      if (!whole) {
 #pragma unroll
-        for (int j = 0; j < 16; j++) {
-          two(to, feature, 8 * j + 2 * (lane & 3), acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]);
+        for (int i = 0; i < 32; i++) {
+          int column = i / 2 * 8 + 2 * (lane & 3) + (i & 1);
+          if (inside && feature + column < columns) {
+            one(first + column, acc[i / 2 * 4 + 2 * half + (i & 1)]);
+          }
         }
-      }
-    }
-  }
-
-  __device__ __forceinline__ void bf16_row(
-      const float (&acc)[64], int half, int64_t to, int feature, bool inside, bool whole, int lane) const {
-    visit_bf16(acc, half, lane, [&](int column, uint32_t low, uint32_t high) {
-      if (inside && whole) {
-        *reinterpret_cast<uint2*>(static_cast<uint16_t*>(out) + to + column) = {low, high};
-      } else if (inside) {
-        four(to, feature, column, low, high);
-      }
-    });
-  }
-
-  /** Sixteen pairs, 8 numbers apart; four are read before they are written. */
-  __device__ __forceinline__ void float_row(const float (&acc)[64], int half, float* to) const {
-    if (store == kAdd) {
-#pragma unroll
-      for (int j = 0; j < 16; j += 4) {
-        float2 old[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          old[i] = *reinterpret_cast<const float2*>(to + 8 * (j + i));
-        }
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          int at = 4 * (j + i) + 2 * half;
-          *reinterpret_cast<float2*>(to + 8 * (j + i)) = {old[i].x + acc[at], old[i].y + acc[at + 1]};
-        }
-      }
-    } else {
-#pragma unroll
-      for (int j = 0; j < 16; j++) {
-        *reinterpret_cast<float2*>(to + 8 * j) = {acc[4 * j + 2 * half], acc[4 * j + 2 * half + 1]};
-      }
-    }
-  }
-
-  __device__ __forceinline__ void two(int64_t to, int feature, int column, float low, float high) const {
-    if (stride % 2 == 0 && feature + column + 1 < columns) {
-      float2* at = reinterpret_cast<float2*>(static_cast<float*>(out) + to + column);
-      if (store == kAdd) {
-        float2 old = *at;
-        low += old.x;
-        high += old.y;
-      }
-      *at = {low, high};
-    } else {
-      if (feature + column < columns) {
-        one(to + column, low);
-      }
-      if (feature + column + 1 < columns) {
-        one(to + column + 1, high);
-      }
-    }
-  }
-
-  __device__ __forceinline__ void four(
-      int64_t to, int feature, int column, uint32_t low, uint32_t high) const {
-    uint16_t* at = static_cast<uint16_t*>(out) + to + column;
-    if (stride % 4 == 0 && feature + column + 3 < columns) {
-      *reinterpret_cast<uint2*>(at) = {low, high};
-    } else {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        if (feature + column + i < columns) {
-          at[i] = static_cast<uint16_t>((i < 2 ? low : high) >> (16 * (i & 1)));
-        }
+      } else if (store == kBf16) {
+        visit_bf16(acc, half, lane, [&](int column, uint4 eight) {
+          if (inside) {
+            *reinterpret_cast<uint4*>(static_cast<uint16_t*>(out) + first + column) = eight;
+          }
+        });
+      } else {
+        visit_float(acc, half, lane, [&](int column, float4 four) {
+          float* to = static_cast<float*>(out) + first + column;
+          if (inside && store == kAdd) {
+            global_add(to, four);
+          } else if (inside) {
+            *reinterpret_cast<float4*>(to) = four;
+          }
+        });
       }
     }
   }

@@ -103,7 +103,12 @@ final class AbsorbedAttention {
           .integer(range.copies())
           .grid(Tiles.ceil(range.copies(), COPY_ROWS), 1, 1);
     }
-    preparation.run(call, range.first(), rows, nope, capacity, images);
+    preparation.run(
+        call,
+        new QueryPreparation.Rows(range.first(), range.numbers(), rows, range.position()),
+        nope,
+        capacity,
+        images);
     run.launcher
         .parameters(absorb)
         .pointer(nope)
@@ -114,6 +119,8 @@ final class AbsorbedAttention {
         .pointer(images)
         .grid(blocks, 1, 1);
     attend(call, range, images, latents, capacity);
+    boolean isGathered = range.numbers().isPresent();
+    int firstOut = isGathered ? 0 : range.first();
     run.launcher
         .parameters(valueUp)
         .pointer(latents)
@@ -121,9 +128,10 @@ final class AbsorbedAttention {
         .integer(rows)
         .pointer(call.weight().up())
         .integer(heads)
-        .pointer(call.outValues(range.first()))
-        .pointer(call.outScales(range.first()))
+        .pointer(call.outValues(firstOut))
+        .pointer(call.outScales(firstOut))
         .integer(call.out().capacity())
+        .pointer(isGathered ? pages.address(range.numbers().getAsInt()) : 0)
         .grid(blocks, 1, 1);
   }
 
@@ -135,7 +143,7 @@ final class AbsorbedAttention {
       int capacity) {
     int heads = call.heads();
     int rows = range.rows();
-    long length = pages.address(call.layout().absorbedLength() + range.first());
+    long length = pages.address(range.length());
     long partial = run.scratch.take((long) MAX_ITEMS * images(heads) * PARTIAL_BYTES);
     long own = run.scratch.take(MAX_BLOCKS * PARTIAL_BYTES);
     long items = run.scratch.take((long) MAX_ITEMS * ITEM_BYTES);
@@ -157,7 +165,7 @@ final class AbsorbedAttention {
         .pointer(images)
         .pointer(call.cache())
         .pointer(pages.address(call.layout().pages()))
-        .pointer(pages.address(call.layout().pageStart() + range.first()))
+        .pointer(pages.address(range.pageStart()))
         .pointer(length)
         .integer(rows)
         .integer(heads)

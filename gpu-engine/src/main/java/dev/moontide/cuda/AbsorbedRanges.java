@@ -15,10 +15,12 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.tensor.Step;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 
 /**
- * The rows of a step that take the absorbed form of attention, in ranges; tokens of a trie among
- * them get pages of their own, which each range uses anew. Used by one thread.
+ * The rows of a step that take the absorbed form of attention, in ranges, wherever they stand among
+ * those of prompts; tokens of a trie among them get pages of their own, which each range uses anew.
+ * Used by one thread.
  */
 final class AbsorbedRanges {
   /** Rows of a range: what the absorbed form computes at once. */
@@ -30,9 +32,14 @@ final class AbsorbedRanges {
   private static final int GROUP = Tiles.PANEL_ROWS;
 
   /**
-   * Rows that take the absorbed form together; others among them are computed for nothing.
+   * Rows that take the absorbed form together; naive ones among them are computed for nothing.
    *
-   * @param first a multiple of 8
+   * @param first the step's row that is the range's first, a multiple of 8, if they are consecutive
+   * @param numbers where the rows' numbers begin among the ints, if they are not; arrays by row of
+   *     the range begin there too
+   * @param position where the array of positions begins
+   * @param length where that of entries seen begins
+   * @param pageStart where that of pages' beginnings does
    * @param copies entries to copy before, for tokens of a trie
    * @param copyFrom where their slots begin among the ints
    * @param copyTo where the slots they go to begin
@@ -40,10 +47,21 @@ final class AbsorbedRanges {
    * @param longest pieces of the row that has most
    */
   record Range(
-      int first, int rows, int copies, int copyFrom, int copyTo, int pieces, int longest) {}
+      int first,
+      OptionalInt numbers,
+      int rows,
+      int position,
+      int length,
+      int pageStart,
+      int copies,
+      int copyFrom,
+      int copyTo,
+      int pieces,
+      int longest) {}
 
   private final PagedLayout layout;
   private final List<Range> ranges = new ArrayList<>();
+  private final Ints numbers = new Ints();
   private final Ints copyFrom = new Ints();
   private final Ints copyTo = new Ints();
   private boolean hasTrie;
@@ -65,39 +83,33 @@ final class AbsorbedRanges {
   void fill(Step step, int rows) {
     ranges.clear();
     hasTrie = false;
-    int first = 0;
     int triePages = 0;
-    boolean isOpen = false;
+    numbers.clear();
     copyFrom.clear();
     copyTo.clear();
     for (int group = 0; group < rows; group += GROUP) {
       int groupEnd = Math.min(rows, group + GROUP);
+      if (!hasAbsorbed(step, group, groupEnd)) {
+        continue;
+      }
       int needed = triePages(step, group, groupEnd);
       if (needed > PageCache.TRIE_PAGES) {
         throw MoontideException.engine(
             "a label's tokens see %,d pages of their own, and there are %,d: use shorter labels",
             needed, PageCache.TRIE_PAGES);
       }
-      boolean isWanted = hasAbsorbed(step, group, groupEnd);
-      if (isOpen
-          && (!isWanted || group - first >= ROWS || triePages + needed > PageCache.TRIE_PAGES)) {
-        closeRange(first, group);
-        isOpen = false;
-      }
-      if (isWanted && !isOpen) {
-        isOpen = true;
-        first = group;
+      if (numbers.size() >= ROWS || triePages + needed > PageCache.TRIE_PAGES) {
+        closeRange();
         triePages = 0;
       }
-      for (int t = group; t < Math.min(groupEnd, step.tokens()); t++) {
-        if (PagedLayout.ancestors(step, t) > 0) {
+      for (int t = group; t < groupEnd; t++) {
+        numbers.add(t);
+        if (t < step.tokens() && PagedLayout.ancestors(step, t) > 0) {
           triePages += placeTrieToken(step, t, PageCache.FIRST_TRIE_PAGE + triePages);
         }
       }
     }
-    if (isOpen) {
-      closeRange(first, rows);
-    }
+    closeRange();
   }
 
   private static boolean hasAbsorbed(Step step, int from, int to) {
@@ -151,18 +163,47 @@ final class AbsorbedRanges {
     return count;
   }
 
-  private void closeRange(int first, int rangeEnd) {
+  private void closeRange() {
+    int rows = numbers.size();
+    if (rows == 0) {
+      return;
+    }
+    int first = numbers.get(0);
     int pieces = 0;
     int longest = 1;
-    for (int t = first; t < rangeEnd; t++) {
-      int own = Tiles.ceil(layout.ints().get(layout.absorbedLength() + t), PIECE);
+    for (int i = 0; i < rows; i++) {
+      int own = Tiles.ceil(layout.ints().get(layout.absorbedLength() + numbers.get(i)), PIECE);
       pieces += own;
       longest = Math.max(longest, own);
     }
     int from = layout.ints().addAll(copyFrom);
     int to = layout.ints().addAll(copyTo);
-    ranges.add(new Range(first, rangeEnd - first, copyFrom.size(), from, to, pieces, longest));
+    boolean isConsecutive = numbers.get(rows - 1) == first + rows - 1;
+    ranges.add(
+        new Range(
+            first,
+            isConsecutive ? OptionalInt.empty() : OptionalInt.of(layout.ints().addAll(numbers)),
+            rows,
+            isConsecutive ? layout.position() + first : gather(layout.position()),
+            isConsecutive ? layout.absorbedLength() + first : gather(layout.absorbedLength()),
+            isConsecutive ? layout.pageStart() + first : gather(layout.pageStart()),
+            copyFrom.size(),
+            from,
+            to,
+            pieces,
+            longest));
+    numbers.clear();
     copyFrom.clear();
     copyTo.clear();
+  }
+
+  /** Appends what {@code array} has for the range's rows; where it begins. */
+  private int gather(int array) {
+    Ints ints = layout.ints();
+    int at = ints.size();
+    for (int i = 0; i < numbers.size(); i++) {
+      ints.add(ints.get(array + numbers.get(i)));
+    }
+    return at;
   }
 }

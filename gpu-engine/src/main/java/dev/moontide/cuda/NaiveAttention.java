@@ -12,6 +12,7 @@
 package dev.moontide.cuda;
 
 import dev.moontide.api.MoontideException;
+import java.util.OptionalInt;
 
 /**
  * The naive form of attention for a pass ({@code hopper/attention_prompt.cu}): keys and values
@@ -20,7 +21,7 @@ import dev.moontide.api.MoontideException;
 final class NaiveAttention {
   private static final int THREADS = 384;
   private static final int EXPAND_SHARED = 197_696;
-  private static final int ATTEND_SHARED = 214_080;
+  private static final int ATTEND_SHARED = 214_112;
 
   /** Tiles of {@code kv_b_proj} for a head. */
   private static final int HEAD_TILES = 16;
@@ -85,7 +86,13 @@ final class NaiveAttention {
           .grid(blocks, 1, 1);
       for (NaivePasses.Part part : pass.parts()) {
         int rows = (int) Tiles.panelRows(part.rows());
-        preparation.run(call, part.first(), part.rows(), queries, rows, 0);
+        int position = call.layout().position() + part.first();
+        preparation.run(
+            call,
+            new QueryPreparation.Rows(part.first(), OptionalInt.empty(), part.rows(), position),
+            queries,
+            rows,
+            0);
         long outRow = (long) head * call.out().capacity();
         run.launcher
             .parameters(attend)

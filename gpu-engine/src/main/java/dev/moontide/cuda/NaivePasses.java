@@ -13,6 +13,7 @@ package dev.moontide.cuda;
 
 import dev.moontide.tensor.Step;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 
 /**
@@ -21,13 +22,16 @@ import java.util.List;
  */
 final class NaivePasses {
   /** Rows of a part of a pass. */
-  static final int PART_ROWS = 4096;
+  static final int PART_ROWS = 16_384;
 
   /** Pages that a pass expands at once, unless one sequence alone has more. */
   static final int PAGES = 256;
 
-  private static final int TILE_INTS = 6;
   private static final int GROUP = Tiles.PANEL_ROWS;
+
+  /** Blocks draw tiles in order: what is left for the end is then short. */
+  private static final Comparator<Tile> LONGEST_FIRST =
+      Comparator.comparingInt(Tile::entries).reversed();
 
   /**
    * Sequences whose latents are expanded together.
@@ -85,10 +89,13 @@ final class NaivePasses {
     }
   }
 
+  /** What a block takes at once ({@code PromptTile} of the kernel, but for the rows' beginning). */
+  private record Tile(int row, int firstRow, int endRow, int table, int keyRow, int entries) {}
+
   /** A pass being made. */
   private final class PassBuilder {
     private final Ints pages = new Ints();
-    private final Ints tiles = new Ints();
+    private final List<Tile> tiles = new ArrayList<>();
     private final List<Part> parts = new ArrayList<>();
     private int first;
     private int partEnd;
@@ -100,26 +107,37 @@ final class NaivePasses {
         pages.add(PagedLayout.page(step, sequence, i));
       }
       for (int row = from / GROUP * GROUP; row < to; row += Tiles.ROWS) {
-        if (tiles.size() == 0 || row + Tiles.ROWS - first > PART_ROWS) {
+        if (tiles.isEmpty() || row + Tiles.ROWS - first > PART_ROWS) {
           finishPart();
           first = row;
         }
-        int firstRow = Math.max(from, row);
         int endRow = Math.min(to, row + Tiles.ROWS);
-        tiles.add(row - first);
-        tiles.add(firstRow - first);
-        tiles.add(endRow - first);
-        tiles.add(layout.table(sequence));
-        tiles.add(keyRow);
-        tiles.add(step.prefixLength(endRow - 1));
+        tiles.add(
+            new Tile(
+                row - first,
+                Math.max(from, row) - first,
+                endRow - first,
+                layout.table(sequence),
+                keyRow,
+                step.prefixLength(endRow - 1)));
         partEnd = endRow;
       }
     }
 
     private void finishPart() {
-      if (tiles.size() > 0) {
-        int count = tiles.size() / TILE_INTS;
-        parts.add(new Part(first, partEnd - first, layout.ints().addAll(tiles), count));
+      if (!tiles.isEmpty()) {
+        tiles.sort(LONGEST_FIRST);
+        Ints ints = layout.ints();
+        int at = ints.size();
+        for (Tile tile : tiles) {
+          ints.add(tile.row());
+          ints.add(tile.firstRow());
+          ints.add(tile.endRow());
+          ints.add(tile.table());
+          ints.add(tile.keyRow());
+          ints.add(tile.entries());
+        }
+        parts.add(new Part(first, partEnd - first, at, tiles.size()));
         tiles.clear();
       }
     }

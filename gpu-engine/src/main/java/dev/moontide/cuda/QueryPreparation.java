@@ -11,6 +11,8 @@
  */
 package dev.moontide.cuda;
 
+import java.util.OptionalInt;
+
 /** Queries, rotated, as either form of attention takes them ({@code hopper/rows.cu}). */
 final class QueryPreparation {
   private static final int THREADS = 256;
@@ -25,18 +27,30 @@ final class QueryPreparation {
     prepare = kernels.kernel("prepare_queries", THREADS);
   }
 
+  /**
+   * Rows of a step.
+   *
+   * @param first the step's row that is the first, if they are consecutive
+   * @param numbers where among the ints the rows' numbers begin, if they are not
+   * @param position where their positions begin
+   */
+  record Rows(int first, OptionalInt numbers, int count, int position) {}
+
   /** {@code images} 0: for the naive form. */
-  void run(PagedAttention.Call call, int first, int rows, long panel, int capacity, long images) {
+  void run(PagedAttention.Call call, Rows rows, long panel, int capacity, long images) {
+    boolean isGathered = rows.numbers().isPresent();
+    long first = isGathered ? 0 : rows.first();
     run.launcher
         .parameters(prepare)
-        .pointer(call.q().memory().address() + (long) first * call.q().stride() * Short.BYTES)
+        .pointer(call.q().memory().address() + first * call.q().stride() * Short.BYTES)
         .integer(call.q().stride())
         .pointer(call.rotations())
-        .pointer(pages.address(call.layout().position() + first))
+        .pointer(pages.address(rows.position()))
+        .pointer(isGathered ? pages.address(rows.numbers().getAsInt()) : 0)
         .integer(call.heads())
         .pointer(panel)
         .integer(capacity)
         .pointer(images)
-        .grid(rows, 1, 1);
+        .grid(rows.count(), 1, 1);
   }
 }

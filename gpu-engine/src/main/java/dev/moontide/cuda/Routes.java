@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
 final class Routes {
   private static final int THREADS = 128;
 
+  /** Tokens of a block. */
+  private static final int TOKENS = 4;
+
   private final Execution run;
   private final LinearProducts products;
   private @Nullable Kernel kernel;
@@ -53,6 +56,7 @@ final class Routes {
         .pointer(logits)
         .pointer(bias.values())
         .wide(partStride)
+        .integer(n)
         .integer(parts)
         .integer(router.experts())
         .integer(router.topK())
@@ -60,13 +64,13 @@ final class Routes {
         .integer(router.topGroups())
         .flag(router.normalise())
         .real(router.scale())
-        .grid(n, 1, 1);
+        .grid(Tiles.ceil(n, TOKENS), 1, 1);
   }
 
   private Kernel route(Router router) {
     Kernel chosen = kernel;
     if (chosen == null || !router.equals(shape)) {
-      int words = 3 * router.experts() + router.groups() + 2 * THREADS + router.topK();
+      int words = TOKENS * (2 * router.experts() + router.groups() + router.topK());
       chosen = run.kernels.kernel("route", THREADS, words * Integer.BYTES);
       kernel = chosen;
       shape = router;

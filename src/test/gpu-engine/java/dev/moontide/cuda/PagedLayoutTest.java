@@ -19,6 +19,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.moontide.api.MoontideException;
 import dev.moontide.tensor.Step;
 import java.util.Arrays;
+import java.util.OptionalInt;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
@@ -72,7 +73,18 @@ class PagedLayoutTest {
       assertEquals(0, at(layout.position(), row));
     }
     assertEquals(
-        new AbsorbedRanges.Range(0, 8, 0, layout.ints().size(), layout.ints().size(), 8, 1),
+        new AbsorbedRanges.Range(
+            0,
+            OptionalInt.empty(),
+            8,
+            layout.position(),
+            layout.absorbedLength(),
+            layout.pageStart(),
+            0,
+            layout.ints().size(),
+            layout.ints().size(),
+            8,
+            1),
         layout.ranges().get(0));
   }
 
@@ -93,10 +105,16 @@ class PagedLayoutTest {
     layout.fill(step, step.tokens());
     assertFalse(layout.isPlain());
     // Groups of eight rows: 24 to 47 are naive, 48 and 49 lie beside absorbed ones.
-    assertEquals(2, layout.ranges().size());
-    assertEquals(24, layout.ranges().get(0).rows());
-    assertEquals(48, layout.ranges().get(1).first());
-    assertEquals(4, layout.ranges().get(1).rows());
+    AbsorbedRanges.Range range = layout.ranges().get(0);
+    assertEquals(1, layout.ranges().size());
+    assertEquals(28, range.rows());
+    for (int i = 0; i < range.rows(); i++) {
+      int row = i < 24 ? i : i + 24;
+      assertEquals(row, at(range.numbers().getAsInt(), i));
+      assertEquals(at(layout.position(), row), at(range.position(), i));
+      assertEquals(at(layout.absorbedLength(), row), at(range.length(), i));
+      assertEquals(at(layout.pageStart(), row), at(range.pageStart(), i));
+    }
     assertEquals(1, at(layout.absorbedLength(), 48));
     assertEquals(first + 25, at(layout.length(), 48));
     NaivePasses.Pass pass = layout.passes().get(0);
@@ -157,7 +175,13 @@ class PagedLayoutTest {
       boolean[] absorbed = new boolean[step.tokens()];
       for (AbsorbedRanges.Range range : layout.ranges()) {
         assertTrue(range.first() % 8 == 0 && range.rows() <= AbsorbedRanges.ROWS);
-        Arrays.fill(absorbed, range.first(), range.first() + range.rows(), true);
+        for (int i = 0; i < range.rows(); i++) {
+          int row =
+              range.numbers().isPresent() ? at(range.numbers().getAsInt(), i) : range.first() + i;
+          assertFalse(absorbed[row]);
+          absorbed[row] = true;
+          assertEquals(at(layout.absorbedLength(), row), at(range.length(), i));
+        }
       }
       for (int t = 0; t < step.tokens(); t++) {
         assertTrue(absorbed[t] || PagedLayout.isNaive(step, t), "token " + t);

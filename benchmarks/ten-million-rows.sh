@@ -16,8 +16,8 @@
 #   benchmarks/ten-million-rows.sh [ROWS] [OPTION…]
 # Options go to moontide generate. Rows are drawn at temperature 1, as equal rows would be computed
 # once otherwise (try --temperature 0). Prints the job's summary, the processor time of the JVM's
-# threads by what they do (which a busy machine does not change much), the heap after collections
-# and the peak of resident memory.
+# threads by what they do (which a busy machine does not change much; start is the main thread's,
+# once a job), the heap after collections and the peak of resident memory.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -71,7 +71,8 @@ awk -v rows="$rows" -v hz="$(getconf CLK_TCK)" '
     for (t in ticks) {
       n = names[t]
       what = n ~ /^moontide-(engine|cpu)/ ? "engine" : n ~ /^Executor task/ ? "tasks" : \
-        n ~ /^moontide-resul/ ? "storing" : n ~ /^(GC|G1|VM)/ ? "collector" : n ~ /^C[12] / ? "compiler" : "others"
+        n ~ /^moontide-resul/ ? "storing" : n ~ /^(GC|G1|VM)/ ? "collector" : n ~ /^C[12] / ? "compiler" : \
+        n ~ /^java$/ ? "start" : "others"
       sum[what] += ticks[t]
     }
     for (w in sum) printf "  %-10s %8.1f s %8.2f µs a row\n", w, sum[w] / hz, sum[w] / hz / rows * 1e6

@@ -17,6 +17,7 @@ import com.hubspot.jinjava.LegacyOverrides;
 import com.hubspot.jinjava.el.JinjavaProcessors;
 import com.hubspot.jinjava.interpret.Context;
 import com.hubspot.jinjava.interpret.Context.Library;
+import com.hubspot.jinjava.interpret.DynamicVariableResolver;
 import com.hubspot.jinjava.interpret.JinjavaInterpreter;
 import com.hubspot.jinjava.lib.Importable;
 import com.hubspot.jinjava.lib.fn.ELFunctionDefinition;
@@ -230,17 +231,34 @@ final class JinjaSandbox {
     }
   }
 
-  /** Renders one row. */
+  /** Renders, one row after another, each in a scope of its own. */
   static final class Interpreter extends JinjavaInterpreter {
+    /** Scopes that are open before a row's. */
+    private static final int OUTER_SCOPES = 1;
+
     private int steps;
 
     Interpreter(Jinjava jinjava, Context context) {
       super(jinjava, context, CONFIG);
     }
 
+    /** Opens a row's scope, with its variables; {@code others} finds those not among them. */
+    void begin(Map<String, ?> variables, DynamicVariableResolver others) {
+      steps = 0;
+      enterScope();
+      getContext().putAll(variables);
+      getContext().setDynamicVariableResolver(others);
+    }
+
+    /** Closes it; whether all scopes opened since are closed, so that there may be another. */
+    boolean end() {
+      leaveScope();
+      return getScopeDepth() == OUTER_SCOPES;
+    }
+
     /** Counts a node or an iteration. */
     void step() {
-      steps += getScopeDepth();
+      steps += getScopeDepth() - OUTER_SCOPES;
       if (steps > MAX_STEPS) {
         throw new Refusal(
             MoontideException.row(

@@ -35,12 +35,18 @@ public final class PromptTemplate {
   private final List<TemplateSource.Part> parts;
   private final TemplateVariables variables;
   private final Jinja text;
-  private volatile @Nullable Marked marked;
+  private final @Nullable PlainTemplate plain;
+  private volatile @Nullable Encoder encoder;
 
-  private PromptTemplate(List<TemplateSource.Part> parts) {
+  private PromptTemplate(
+      List<TemplateSource.Part> parts,
+      TemplateVariables variables,
+      Jinja text,
+      @Nullable PlainTemplate plain) {
     this.parts = parts;
-    this.variables = TemplateVariables.of(parts);
-    this.text = Jinja.compile(NAME, parts);
+    this.variables = variables;
+    this.text = text;
+    this.plain = plain;
   }
 
   /**
@@ -49,7 +55,16 @@ public final class PromptTemplate {
    * @throws MoontideException of category configuration
    */
   public static PromptTemplate compile(String source) {
-    return new PromptTemplate(TemplateSource.parse(NAME, source));
+    List<TemplateSource.Part> parts = TemplateSource.parse(NAME, source);
+    TemplateVariables variables = TemplateVariables.of(parts);
+    Jinja text = Jinja.compile(NAME, parts);
+    return new PromptTemplate(
+        parts, variables, text, PlainTemplate.of(parts, variables, text).orElse(null));
+  }
+
+  /** The same template without the short way around the interpreter, to be compared with. */
+  PromptTemplate interpreted() {
+    return new PromptTemplate(parts, variables, text, null);
   }
 
   /** Columns the template refers to. */
@@ -59,7 +74,8 @@ public final class PromptTemplate {
 
   /** The prompt as text (the content of a chat message: all of it ordinary text). */
   public String render(Map<String, ? extends @Nullable Object> row) {
-    return render(text, row);
+    String known = plain == null ? null : plain.render(row);
+    return known == null ? render(text, row) : known;
   }
 
   /**
@@ -68,17 +84,32 @@ public final class PromptTemplate {
    * ordinary text.
    */
   public TokenIds encode(Map<String, ? extends @Nullable Object> row, Tokenizer tokenizer) {
-    Marked current = marked;
+    Encoder current = encoder;
     if (current == null || current.tokenizer != tokenizer) {
-      ControlMarks marks = new ControlMarks(tokenizer);
-      current = new Marked(tokenizer, marks, Jinja.compile(NAME, marks.mark(parts)));
-      marked = current;
+      current = encoder(tokenizer);
+      encoder = current;
     }
-    return current.marks.encode(render(current.template, row));
+    TokenIds known = current.plain == null ? null : current.plain.encode(row);
+    return known == null ? current.marks.encode(render(current.marked, row)) : known;
   }
 
-  /** The template with marks for one tokenizer's special tokens. */
-  private record Marked(Tokenizer tokenizer, ControlMarks marks, Jinja template) {}
+  private Encoder encoder(Tokenizer tokenizer) {
+    ControlMarks marks = new ControlMarks(tokenizer);
+    Jinja marked = Jinja.compile(NAME, marks.mark(parts));
+    return new Encoder(tokenizer, marks, marked, plain == null ? null : plain.encoder(tokenizer));
+  }
+
+  /** The template for one tokenizer: with marks for its special tokens, and plain, if it is. */
+  private record Encoder(
+      Tokenizer tokenizer,
+      ControlMarks marks,
+      Jinja marked,
+      PlainTemplate.@Nullable Encoder plain) {}
+
+  /** Whether rows of texts need no interpreter. */
+  boolean isPlain() {
+    return plain != null;
+  }
 
   private String render(Jinja template, Map<String, ? extends @Nullable Object> row) {
     return template.render(Map.of(), name -> value(name, row));

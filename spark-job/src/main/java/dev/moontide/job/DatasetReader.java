@@ -86,7 +86,11 @@ final class DatasetReader {
       input.paths().forEach(files::require);
     }
     try {
-      Dataset<Row> rows = load(reader(input, format), paths);
+      DataFrameReader reader = reader(input, format);
+      if (format.equals(Format.JSONL) && input.options().isEmpty()) {
+        JsonSchema.of(spark, paths, JsonSchema.MIN_BYTES).ifPresent(reader::schema);
+      }
+      Dataset<Row> rows = load(reader, paths);
       return switch (format.source()) {
         case "text" -> rows.withColumnRenamed("value", "text");
         case "csv" ->

@@ -68,8 +68,9 @@ record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
     configuration.setIfMissing("spark.sql.files.openCostInBytes", "65536");
     if (configuration.get("spark.master").startsWith("local")) {
       configuration.setIfMissing("spark.ui.enabled", "false");
-      // Running tasks report their counts with the heartbeat.
-      configuration.setIfMissing("spark.executor.heartbeatInterval", "1s");
+      // Running tasks report their counts with the heartbeat. Spark logs errors where one comes
+      // before its start is over.
+      configuration.setIfMissing("spark.executor.heartbeatInterval", "2s");
     }
     return configuration;
   }

@@ -25,6 +25,7 @@ import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.command.ExplainCommand;
 
 /** Runs a statement with the SQL functions over files. */
 final class SqlCommand implements Command {
@@ -81,8 +82,9 @@ final class SqlCommand implements Command {
   @Override
   public List<String> notes() {
     return List.of(
-        "Without --output the rows are printed, one JSON object a line. With it answers are kept",
-        "beside it while they are computed, so that a rerun goes on where the last one ended.",
+        "Without --output the rows are printed, one JSON object a line, and what EXPLAIN says as",
+        "text. With it answers are kept beside it while they are computed, so that a rerun goes on",
+        "where the last one ended.",
         "",
         "Functions:",
         "  ai_gen(prompt[, options])               the response",
@@ -151,7 +153,10 @@ final class SqlCommand implements Command {
   }
 
   private static void print(Dataset<Row> rows, Console console) {
-    if (rows.columns().length > 0) {
+    if (rows.queryExecution().logical() instanceof ExplainCommand) {
+      // A plan is for people: it has a line for each node.
+      rows.collectAsList().forEach(plan -> console.out().println(plan.getString(0)));
+    } else if (rows.columns().length > 0) {
       rows.sparkSession().conf().set("spark.sql.jsonGenerator.ignoreNullFields", "false");
       rows.toJSON().collectAsList().forEach(console.out()::println);
     }

@@ -46,6 +46,25 @@ class JinjaTest {
     }
   }
 
+  /** An interpreter serves one row after another: nothing of a row is left for the next. */
+  @Test
+  void rowsLeaveNothingBehind() {
+    Jinja template =
+        Jinja.compile(
+            "template",
+            "{% macro m(y) %}[{{ y }}]{% endmacro %}{% if x %}{% set z = x %}{% set x = 'w' %}"
+                + "{% endif %}{{ m(z) }}{{ x }}{{ n.a }}{% if n.bad %}"
+                + "{{ raise_exception('no') }}{% endif %}");
+    for (int round = 0; round < 3; round++) {
+      assertEquals("[]", template.render(Map.of(), name -> null));
+      assertEquals("[v]w1", template.render(Map.of("x", "v", "n", Map.of("a", 1)), name -> null));
+      TinyCheckpoint.refusal(
+          ROW, () -> template.render(Map.of("x", "u", "n", Map.of("bad", 1)), name -> null));
+      assertEquals("[]", template.render(Map.of("n", Map.of()), name -> null));
+      assertEquals("[o]w", template.render(Map.of(), name -> name.equals("x") ? "o" : null));
+    }
+  }
+
   @Test
   void whatAValueSaysIsNoTemplate() {
     Map<String, String> row = Map.of("x", "{{ 7 * 7 }}{% for %}{# c");

@@ -14,8 +14,10 @@ package dev.moontide.tokenizer;
 import static dev.moontide.api.MoontideException.Category.CONFIGURATION;
 import static dev.moontide.api.MoontideException.Category.ROW;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.moontide.api.MoontideException;
 import dev.moontide.api.TokenIds;
 import java.math.BigDecimal;
 import java.time.LocalDate;
@@ -26,7 +28,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
@@ -213,6 +217,93 @@ class PromptTemplateTest {
             .toList();
     for (int i = 0; i < ids.size(); i++) {
       assertEquals("<|im_user|>" + i, TOKENIZER.decode(ids.get(i)));
+    }
+  }
+
+  @Test
+  void textAndColumnsAloneNeedNoInterpreter() {
+    for (String source :
+        List.of(
+            "{{ text }}", "Classify: {{text}}\n", "{{ a }}{{ b }}{# c #} <|im_end|>{{ a }}", "")) {
+      assertTrue(PromptTemplate.compile(source).isPlain(), source);
+    }
+    for (String source :
+        List.of(
+            "{{ text | trim }}",
+            "{{ text.x }}",
+            "{{ 'x' }}",
+            "{{ -n }}",
+            "{% if x %}{% endif %}{{ x }}",
+            "{{ null }}",
+            "{{ True }}",
+            "{{ ____int3rpr3t3r____ }}")) {
+      assertFalse(PromptTemplate.compile(source).isPlain(), source);
+    }
+  }
+
+  /** Whichever way a row takes, its prompt and its errors are the same. */
+  @Test
+  void withoutAnInterpreterPromptsAreTheSame() {
+    Random random = new Random(3);
+    List<String> specials = List.copyOf(TOKENIZER.specialTokens().keySet());
+    for (int i = 0; i < 400; i++) {
+      StringBuilder source = new StringBuilder();
+      for (int part = random.nextInt(6); part >= 0; part--) {
+        switch (random.nextInt(6)) {
+          case 0 -> source.append("{{ a }}");
+          case 1 -> source.append("{{-b-}}");
+          case 2 -> source.append("{{ c }}\n{# {{ a }} #}");
+          case 3 -> source.append(specials.get(random.nextInt(specials.size())));
+          case 4 -> source.append("{% raw %} {{ a }} {% endraw %}");
+          default -> source.append(TinyCheckpoint.randomText(random, 8).replace("{", "[{] "));
+        }
+      }
+      PromptTemplate template = PromptTemplate.compile(source.toString());
+      assertTrue(template.isPlain(), source.toString());
+      for (int rows = 0; rows < 8; rows++) {
+        Map<String, Object> row = new HashMap<>();
+        for (String column : List.of("a", "b", "c")) {
+          row.put(column, hostileValue(random, specials));
+        }
+        String at = source + " of " + row;
+        PromptTemplate interpreted = template.interpreted();
+        assertEquals(
+            outcome(() -> interpreted.render(row)), outcome(() -> template.render(row)), at);
+        Object tokens = outcome(() -> template.encode(row, TOKENIZER));
+        assertEquals(outcome(() -> interpreted.encode(row, TOKENIZER)), tokens, at);
+        if (tokens instanceof TokenIds ids) {
+          assertEquals(control(encodeTemplate(source.toString())), control(ids), at);
+        }
+      }
+    }
+  }
+
+  private static TokenIds encodeTemplate(String source) {
+    return PromptTemplate.compile(source).encode(Map.of("a", "", "b", "", "c", ""), TOKENIZER);
+  }
+
+  private static Object hostileValue(Random random, List<String> specials) {
+    String special = specials.get(random.nextInt(specials.size()));
+    int cut = random.nextInt(special.length());
+    return switch (random.nextInt(12)) {
+      case 0 -> special;
+      case 1 -> special.substring(cut);
+      case 2 -> special.substring(0, cut);
+      case 3 -> "{{ b }}{% raw %}" + special;
+      case 4 -> random.nextInt();
+      case 5 -> random.nextLong();
+      case 6 -> random.nextBoolean() ? 2.5 : random.nextBoolean();
+      case 7 -> List.of("x", 1);
+      case 8 -> Character.toString(0x100000 + random.nextInt(0x10000)) + special;
+      default -> TinyCheckpoint.randomText(random, 12);
+    };
+  }
+
+  private static Object outcome(Supplier<Object> prompt) {
+    try {
+      return prompt.get();
+    } catch (MoontideException refused) {
+      return refused.category() + " " + refused.getMessage();
     }
   }
 }

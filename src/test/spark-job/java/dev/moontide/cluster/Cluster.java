@@ -38,6 +38,9 @@ final class Cluster implements AutoCloseable {
   private static final int WORKERS = 2;
   private static final int WORKER_CORES = 2;
 
+  /** Room for an executor that computes beside one that does not. */
+  private static final String WORKER_MEMORY = "1536m";
+
   /** Of a JVM that computes nothing and is over in seconds: no time to compile much. */
   private static final String COMPILE_LITTLE = "-XX:TieredStopAtLevel=1";
 
@@ -148,7 +151,7 @@ final class Cluster implements AutoCloseable {
             "--cores",
             Integer.toString(WORKER_CORES),
             "--memory",
-            "1g",
+            WORKER_MEMORY,
             "--work-dir",
             folder.resolve("work-" + worker).toString(),
             master));

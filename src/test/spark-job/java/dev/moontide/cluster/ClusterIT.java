@@ -213,6 +213,41 @@ class ClusterIT {
     }
   }
 
+  /** Executors without a GPU read and write, others with one are started to compute. */
+  @Test
+  void stagesThatReadAndWriteHoldNoGpu() {
+    Output output = output("stages");
+    Map<String, String> configuration =
+        configuration(
+            "spark.dynamicAllocation.enabled", "true",
+            "spark.dynamicAllocation.shuffleTracking.enabled", "true",
+            "spark.dynamicAllocation.executorIdleTimeout", "30s",
+            "spark.executor.cores", "1",
+            "spark.moontide.preload", "false");
+    configuration.remove("spark.executor.resource.gpu.amount");
+    configuration.remove("spark.task.resource.gpu.amount");
+    List<String> arguments =
+        label("stages", "--engine-resources", "gpu=1,cores=1,memory=640m,overhead=0");
+    try (ChildJvm job = submit("stages", configuration, arguments)) {
+      assertDone(job, output);
+      int computing = 0;
+      TreeSet<String> gpus = new TreeSet<>();
+      for (String log : executorLogs(job).values()) {
+        List<String> held =
+            Pattern.compile("gpu -> \\[name: gpu, addresses: (\\S+)\\]")
+                .matcher(log)
+                .results()
+                .map(gpu -> gpu.group(1))
+                .toList();
+        assertEquals(held.size(), count(LOADED, log), log);
+        computing += held.size();
+        gpus.addAll(held);
+      }
+      assertTrue(computing > 0 && computing < executorLogs(job).size(), job::log);
+      assertTrue(List.of("0", "1").containsAll(gpus), gpus::toString);
+    }
+  }
+
   @Test
   void sqlGivesTheLabels() throws Exception {
     Output output = output("sql");

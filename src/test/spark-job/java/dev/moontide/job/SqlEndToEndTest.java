@@ -64,6 +64,18 @@ class SqlEndToEndTest extends EndToEnd {
   }
 
   @Test
+  void aPlanIsPrintedAsText() {
+    String view = "t=" + write("rows.jsonl", ROWS);
+    CommandLineRun run =
+        done("sql", "--view", view, "EXPLAIN SELECT ai_gen(text, map('max_tokens', '3')) FROM t");
+    assertTrue(
+        run.out()
+            .lines()
+            .anyMatch(line -> line.matches(".*Inference \\[ai_gen.*model=.*max-tokens=3.*")),
+        run.out());
+  }
+
+  @Test
   void answersAreThoseOfTheOtherCommands() {
     String input = write("rows.jsonl", ROWS);
     String job =
@@ -154,7 +166,9 @@ class SqlEndToEndTest extends EndToEnd {
   @Test
   void aStatementThatFailsLeavesNoOutputButItsAnswers() throws Exception {
     String view = "t=" + write("rows.jsonl", ROWS);
-    String answers = "SELECT id, ai_gen(text) AS a FROM t";
+    // In one partition and in order: another task's failure would end the one that has the texts.
+    String inOrder = "SELECT /*+ REPARTITION(1) */ * FROM t SORT BY id";
+    String answers = "SELECT id, ai_gen(text) AS a FROM (%s)".formatted(inOrder);
     String failing = "SELECT id, if(id = 3, raise_error(coalesce(a, 'no text')), a) FROM (%s)";
     CommandLineRun run =
         run("sql", failing.formatted(answers), "--view", view, "--output", path("out"));

@@ -24,8 +24,9 @@ import org.apache.spark.sql.vectorized.ColumnVector;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
 
 /**
- * Rows in Arrow vectors: first written, then, once {@link #finish}ed, read. Bounded by rows and by
- * bytes; a row larger than the bound has a batch of its own. For one thread.
+ * Rows in Arrow vectors: first written, then, once {@link #finish}ed, read, and after {@link
+ * #reset} written again. Bounded by rows and by bytes; a row larger than the bound has a batch of
+ * its own. For one thread.
  */
 final class ArrowBatch implements AutoCloseable {
   /**
@@ -81,6 +82,13 @@ final class ArrowBatch implements AutoCloseable {
   void finish() {
     writer.finish();
     columns.setNumRows(rows);
+  }
+
+  /** Empties the batch, to be written again. */
+  void reset() {
+    writer.reset();
+    rows = 0;
+    bytes = 0;
   }
 
   /** Row {@code index}: a view that the next call moves on. */

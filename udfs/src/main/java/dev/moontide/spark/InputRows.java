@@ -18,7 +18,6 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.function.Function;
 import org.apache.arrow.memory.BufferAllocator;
-import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
@@ -46,9 +45,7 @@ final class InputRows implements AutoCloseable {
 
   private final Iterator<Row> rows;
   private final Function<Row, InternalRow> serializer;
-  private final Schema schema;
-  private final BufferAllocator allocator;
-
+  private final ArrowBatches arrowBatches;
   private final Map<Long, Batch> batches = new HashMap<>();
   private long batchCount;
 
@@ -59,14 +56,10 @@ final class InputRows implements AutoCloseable {
   private @Nullable UnsafeRow ahead;
 
   private InputRows(
-      Iterator<Row> rows,
-      Function<Row, InternalRow> serializer,
-      Schema schema,
-      BufferAllocator allocator) {
+      Iterator<Row> rows, Function<Row, InternalRow> serializer, ArrowBatches arrowBatches) {
     this.rows = rows;
     this.serializer = serializer;
-    this.schema = schema;
-    this.allocator = allocator;
+    this.arrowBatches = arrowBatches;
   }
 
   /** The rows of a partition, in batches that belong to {@code allocator}. */
@@ -74,7 +67,8 @@ final class InputRows implements AutoCloseable {
     // Lenient: takes dates and times of both of Java's APIs, whichever the session gives.
     ExpressionEncoder.Serializer<Row> serializer =
         ExpressionEncoder.apply(schema, true).createSerializer();
-    return new InputRows(rows, serializer::apply, ArrowBatch.schema(schema), allocator);
+    return new InputRows(
+        rows, serializer::apply, new ArrowBatches(ArrowBatch.schema(schema), allocator));
   }
 
   boolean hasNext() {
@@ -93,7 +87,7 @@ final class InputRows implements AutoCloseable {
   }
 
   private Batch fill() {
-    Batch batch = new Batch(new ArrowBatch(schema, allocator));
+    Batch batch = new Batch(arrowBatches.take());
     batches.put(batchCount++, batch);
     while (true) {
       if (ahead == null && rows.hasNext()) {
@@ -136,7 +130,7 @@ final class InputRows implements AutoCloseable {
     batch.choices[place(id)] = null;
     if (++batch.released == batch.arrow.rows()) {
       batches.remove(id / ArrowBatch.MAX_ROWS);
-      batch.arrow.close();
+      arrowBatches.giveBack(batch.arrow);
     }
   }
 
@@ -156,6 +150,7 @@ final class InputRows implements AutoCloseable {
   public void close() {
     batches.values().forEach(batch -> batch.arrow.close());
     batches.clear();
+    arrowBatches.close();
     current = null;
   }
 }

@@ -15,7 +15,6 @@ import java.util.ArrayDeque;
 import java.util.NoSuchElementException;
 import java.util.function.Function;
 import org.apache.arrow.memory.BufferAllocator;
-import org.apache.arrow.vector.types.pojo.Schema;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.CatalystTypeConverters;
 import org.apache.spark.sql.catalyst.InternalRow;
@@ -28,8 +27,7 @@ import scala.Function1;
  * full or flushed, and freed when they are read. For one thread.
  */
 final class OutputRows implements AutoCloseable {
-  private final Schema schema;
-  private final BufferAllocator allocator;
+  private final ArrowBatches batches;
   private final Function<InternalRow, Row> deserializer;
 
   private final ArrayDeque<ArrowBatch> readable = new ArrayDeque<>();
@@ -37,10 +35,8 @@ final class OutputRows implements AutoCloseable {
   private @Nullable ArrowBatch open;
   private long bytes;
 
-  private OutputRows(
-      Schema schema, BufferAllocator allocator, Function<InternalRow, Row> deserializer) {
-    this.schema = schema;
-    this.allocator = allocator;
+  private OutputRows(ArrowBatches batches, Function<InternalRow, Row> deserializer) {
+    this.batches = batches;
     this.deserializer = deserializer;
   }
 
@@ -49,7 +45,8 @@ final class OutputRows implements AutoCloseable {
     // The code Spark generates for an encoder reads an element before asking whether it is null,
     // at which Arrow throws.
     Function1<Object, Object> converter = CatalystTypeConverters.createToScalaConverter(schema);
-    return new OutputRows(ArrowBatch.schema(schema), allocator, row -> (Row) converter.apply(row));
+    return new OutputRows(
+        new ArrowBatches(ArrowBatch.schema(schema), allocator), row -> (Row) converter.apply(row));
   }
 
   /** Copies {@code row}, which is about {@code rowBytes} long. */
@@ -58,7 +55,7 @@ final class OutputRows implements AutoCloseable {
       flush();
     }
     if (open == null) {
-      open = new ArrowBatch(schema, allocator);
+      open = batches.take();
     }
     open.add(row, rowBytes);
     bytes += rowBytes;
@@ -89,7 +86,7 @@ final class OutputRows implements AutoCloseable {
       readable.remove();
       read = 0;
       bytes -= batch.bytes();
-      batch.close();
+      batches.giveBack(batch);
     }
     return row;
   }
@@ -107,5 +104,6 @@ final class OutputRows implements AutoCloseable {
       open.close();
       open = null;
     }
+    batches.close();
   }
 }

@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
 
@@ -39,13 +40,7 @@ public final class Tokenizer {
   private static final String VOCABULARY_FILE = "tiktoken.model";
   private static final byte[] NO_BYTES = {};
 
-  private final RankTable ranks;
-
-  /**
-   * Of pieces that are too long for {@link BytePairs}: its time grows but little faster than they.
-   */
-  private final Encoding longPieces;
-
+  private final Encoding ranks;
   private final byte[][] bytesOfToken;
   private final int rankCount;
   private final Map<String, Integer> specialTokens;
@@ -57,9 +52,8 @@ public final class Tokenizer {
     for (int rank = 0; rank < rankCount; rank++) {
       rankOfBytes.put(vocabulary[rank], rank);
     }
-    ranks = new RankTable(vocabulary);
     String name = "moontide";
-    longPieces =
+    ranks =
         Encodings.newLazyEncodingRegistry()
             .registerGptBytePairEncoding(
                 new GptBytePairEncodingParams(
@@ -106,22 +100,12 @@ public final class Tokenizer {
 
   /** Appends the tokens of ordinary text. */
   void encode(String text, IntArrayList ids) {
-    BytePairs pairs = new BytePairs(ranks);
-    for (String part : SplitPattern.parts(replaceUnpairedSurrogates(text))) {
-      int end;
-      for (int i = 0; i < part.length(); i = end) {
-        end = PieceScanner.end(part, i);
-        if (!pairs.encode(part, i, end, ids)) {
-          encodeLong(part.substring(i, end), ids);
-        }
+    List<String> pieces = SplitPattern.pieces(replaceUnpairedSurrogates(text));
+    for (String piece : pieces) {
+      IntArrayList encoded = ranks.encodeOrdinary(piece);
+      for (int i = 0; i < encoded.size(); i++) {
+        ids.add(encoded.get(i));
       }
-    }
-  }
-
-  private void encodeLong(String piece, IntArrayList ids) {
-    IntArrayList encoded = longPieces.encodeOrdinary(piece);
-    for (int i = 0; i < encoded.size(); i++) {
-      ids.add(encoded.get(i));
     }
   }
 

@@ -49,7 +49,7 @@ class TokenizerTest {
     }
   }
 
-  /** Long pieces take another path than short ones. */
+  /** Long pieces take another path in the library than short ones. */
   @Test
   void piecesAreMergedByRank() {
     Map<ByteBuffer, Integer> ranks = new HashMap<>();
@@ -184,9 +184,9 @@ class TokenizerTest {
       while (text.length() < 900_000) {
         text.append(units[random.nextInt(units.length)].repeat(1 + random.nextInt(60_000)));
       }
-      assertEquals(publishedPieces(text.toString()), SplitPattern.parts(text.toString()));
+      assertEquals(publishedPieces(text.toString()), SplitPattern.pieces(text.toString()));
     }
-    assertEquals(List.of("a b"), SplitPattern.parts("a b"));
+    assertEquals(List.of("a b"), SplitPattern.pieces("a b"));
   }
 
   /** The published loops, over code points: 400,000 at most, runs of 25,000 at most. */

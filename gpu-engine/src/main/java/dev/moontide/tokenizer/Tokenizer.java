@@ -27,6 +27,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
+import java.util.regex.Pattern;
 
 /**
  * A tiktoken vocabulary with Kimi's split pattern and special tokens. Immutable and thread-safe.
@@ -41,6 +42,7 @@ public final class Tokenizer {
   private static final byte[] NO_BYTES = {};
 
   private final Encoding ranks;
+  private final Encoding asciiRanks;
   private final byte[][] bytesOfToken;
   private final int rankCount;
   private final Map<String, Integer> specialTokens;
@@ -52,14 +54,8 @@ public final class Tokenizer {
     for (int rank = 0; rank < rankCount; rank++) {
       rankOfBytes.put(vocabulary[rank], rank);
     }
-    String name = "moontide";
-    ranks =
-        Encodings.newLazyEncodingRegistry()
-            .registerGptBytePairEncoding(
-                new GptBytePairEncodingParams(
-                    name, SplitPattern.PATTERN, rankOfBytes, Collections.emptyMap()))
-            .getEncoding(name)
-            .orElseThrow();
+    ranks = encoding("moontide", SplitPattern.PATTERN, rankOfBytes);
+    asciiRanks = encoding("moontide-ascii", SplitPattern.ASCII_PATTERN, rankOfBytes);
     int size = addedTokens.isEmpty() ? rankCount : addedTokens.lastKey() + 1;
     bytesOfToken = Arrays.copyOf(vocabulary, size);
     Arrays.fill(bytesOfToken, rankCount, size, NO_BYTES);
@@ -71,6 +67,14 @@ public final class Tokenizer {
         });
     specialTokens = Collections.unmodifiableMap(special);
     matcher = new SpecialTokens(special);
+  }
+
+  private static Encoding encoding(String name, Pattern pattern, Map<byte[], Integer> rankOfBytes) {
+    return Encodings.newLazyEncodingRegistry()
+        .registerGptBytePairEncoding(
+            new GptBytePairEncodingParams(name, pattern, rankOfBytes, Collections.emptyMap()))
+        .getEncoding(name)
+        .orElseThrow();
   }
 
   /** Whether {@code folder} holds a tokenizer ({@code tiktoken.model}). */
@@ -102,7 +106,8 @@ public final class Tokenizer {
   void encode(String text, IntArrayList ids) {
     List<String> pieces = SplitPattern.pieces(replaceUnpairedSurrogates(text));
     for (String piece : pieces) {
-      IntArrayList encoded = ranks.encodeOrdinary(piece);
+      Encoding encoding = SplitPattern.isAscii(piece) ? asciiRanks : ranks;
+      IntArrayList encoded = encoding.encodeOrdinary(piece);
       for (int i = 0; i < encoded.size(); i++) {
         ids.add(encoded.get(i));
       }

@@ -33,6 +33,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -194,9 +195,7 @@ class ClusterIT {
   void executorsLoadTheModelOnceAndHoldAGpuEach() {
     Output output = output("label");
     String model = FOLDER.toAbsolutePath().relativize(MODEL).toString();
-    Map<String, String> configuration =
-        configuration("spark.moontide.model", model, "spark.moontide.dtype", "f32");
-    try (ChildJvm job = submit("label", configuration, label("label", "--model", model))) {
+    try (ChildJvm job = submit("label", configuration(), label("label", "--model", model))) {
       assertDone(job, output);
       Map<String, String> logs = executorLogs(job);
       assertEquals(2, logs.size());
@@ -215,13 +214,15 @@ class ClusterIT {
 
   /** Executors without a GPU read and write, others with one are started to compute. */
   @Test
+  @Tag("minutes")
   void stagesThatReadAndWriteHoldNoGpu() {
     Output output = output("stages");
     Map<String, String> configuration =
         configuration(
             "spark.dynamicAllocation.enabled", "true",
             "spark.dynamicAllocation.shuffleTracking.enabled", "true",
-            "spark.dynamicAllocation.executorIdleTimeout", "30s",
+            // Of each kind: more that read would hold what the workers have left.
+            "spark.dynamicAllocation.maxExecutors", "2",
             "spark.executor.cores", "1",
             "spark.moontide.preload", "false");
     configuration.remove("spark.executor.resource.gpu.amount");

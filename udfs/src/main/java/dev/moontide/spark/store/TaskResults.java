@@ -149,9 +149,7 @@ public final class TaskResults implements AutoCloseable {
         oldest = System.nanoTime();
       }
       buffer.add(key, known);
-    }
-    if (buffer.size() >= MAX_BYTES) {
-      store();
+      storeIfLarge();
     }
   }
 
@@ -191,6 +189,10 @@ public final class TaskResults implements AutoCloseable {
     if (pending != null) {
       pending.complete(result);
     }
+    storeIfLarge();
+  }
+
+  private synchronized void storeIfLarge() {
     if (buffer.size() >= MAX_BYTES) {
       store();
     }

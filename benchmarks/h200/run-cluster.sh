@@ -45,7 +45,7 @@ daemon master 'Starting Spark master at' -Dspark.master.rest.enabled=false org.a
   --host 127.0.0.1 --port 7077 --webui-port 0
 daemon worker 'Successfully registered with master' -Dspark.worker.resource.gpu.amount="$gpus" \
   -Dspark.worker.resource.gpu.discoveryScript="$here/conf/discover-gpus.sh" org.apache.spark.deploy.worker.Worker \
-  --host 127.0.0.1 --webui-port 0 --cores $((gpus * cores)) --memory 48g --work-dir "$results/work" \
+  --host 127.0.0.1 --webui-port 0 --cores $((gpus * cores)) --memory 48g --work-dir "$results/executors" \
   spark://127.0.0.1:7077
 
 # label NAME OPTIONS: the demonstration, its labels in the input's order.
@@ -67,10 +67,10 @@ label alone
 label one-each "${gpu_executors[@]}" --conf spark.executor.cores="$cores"
 label all-in-one "${gpu_executors[@]}" --conf spark.executor.cores=$((gpus * cores)) \
   --conf spark.executor.resource.gpu.amount="$gpus"
-for executor in "$results"/work/app-*/*; do
-  grep -hoE 'EngineLoader: .*' "$executor/stderr" | sed "s|^|${executor#"$results"/work/}: |"
+for executor in "$results"/executors/app-*/*; do
+  grep -hoE 'EngineLoader: .*' "$executor/stderr" | sed "s|^|${executor#"$results"/executors/}: |"
 done | tee "$results/engines.txt"
-for application in "$results"/work/app-*; do
+for application in "$results"/executors/app-*; do
   devices=$(grep "^$(basename "$application")/" "$results/engines.txt" | grep -oE 'device [0-9]+ ' | sort -u | wc -l)
   engines=$(grep -c "^$(basename "$application")/" "$results/engines.txt")
   echo "$(basename "$application"): $engines engines on $devices devices"

@@ -12,6 +12,10 @@
 package dev.moontide.api;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * What an engine is started with, validated. One engine per JVM serves equal options.
@@ -41,6 +45,8 @@ public record EngineOptions(
     int threads,
     boolean prefixCache,
     int gpu) {
+
+  private static final String[] UNITS = {"", "k", "m", "g"};
 
   /** Devices an engine runs on. */
   public enum Backend {
@@ -98,6 +104,42 @@ public record EngineOptions(
   /** The defaults for the checkpoint in {@code model}. */
   public static EngineOptions of(Path model) {
     return new EngineOptions(model, Backend.AUTO, Precision.AUTO, 2048, 256, 0, 0, 0, true);
+  }
+
+  /** All but the model's folder and the GPU, by name, as a user writes them. */
+  public Map<String, String> byName() {
+    Map<String, String> options = new LinkedHashMap<>();
+    options.put("backend", backend.name().toLowerCase(Locale.ROOT));
+    options.put("dtype", precision.name().toLowerCase(Locale.ROOT));
+    options.put("max-batch-tokens", Integer.toString(maxBatchTokens));
+    options.put("max-sequences", Integer.toString(maxSequences));
+    options.put("kv-cache-memory", size(kvCacheBytes));
+    options.put("max-model-len", Integer.toString(maxModelLength));
+    options.put("threads", Integer.toString(threads));
+    options.put("prefix-cache", Boolean.toString(prefixCache));
+    return options;
+  }
+
+  /** In the largest unit that is exact: 8g, 512m, 1000. */
+  private static String size(long bytes) {
+    int unit = bytes == 0 ? 0 : Math.min(Long.numberOfTrailingZeros(bytes) / 10, 3);
+    return (bytes >> (10 * unit)) + UNITS[unit];
+  }
+
+  /**
+   * The options of {@code asked} that {@code there} has otherwise: "dtype is f32 here, bf16 there".
+   */
+  public static String differences(Map<String, String> asked, Map<String, String> there) {
+    return asked.entrySet().stream()
+        .filter(option -> !option.getValue().equals(there.get(option.getKey())))
+        .map(
+            option ->
+                "%s is %s here, %s there"
+                    .formatted(
+                        option.getKey(),
+                        option.getValue(),
+                        there.getOrDefault(option.getKey(), "not given")))
+        .collect(Collectors.joining("; "));
   }
 
   public EngineOptions withBackend(Backend value) {

@@ -20,6 +20,7 @@ import dev.moontide.scheduler.Scheduler;
 import dev.moontide.scheduler.Sequence;
 import dev.moontide.tensor.Step;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -60,7 +61,11 @@ public final class Engine implements AutoCloseable {
   // Guarded by the lock.
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition work = lock.newCondition();
+  private final Set<RequestStream> open = new HashSet<>();
+
+  /** Those that have begun to draw, which share the room. */
   private final Set<RequestStream> streams = new LinkedHashSet<>();
+
   private final List<Sequence> submitted = new ArrayList<>();
   private final List<RequestStream> dropped = new ArrayList<>();
   private final Totals totals = new Totals();
@@ -91,9 +96,24 @@ public final class Engine implements AutoCloseable {
     thread.start();
   }
 
-  /** The JVM's engine for {@code options}, loaded on first use and shared by equal options. */
+  /**
+   * The JVM's engine for {@code options}, loaded on first use and shared by equal options.
+   *
+   * @throws MoontideException of category configuration while the model is used with other options
+   */
   public static Engine shared(EngineOptions options) {
     return SHARED.get(options);
+  }
+
+  /** Answers requests, as {@link #generate(Iterator)} does, by the {@link #shared} engine. */
+  public static ResultStream generate(EngineOptions options, Iterator<GenerationRequest> requests) {
+    while (true) {
+      // Between the two lines it may be closed, to be loaded with other options.
+      RequestStream stream = SHARED.get(options).open(requests);
+      if (stream != null) {
+        return stream;
+      }
+    }
   }
 
   /** What each of the JVM's shared engines has done since it was loaded. */
@@ -112,13 +132,31 @@ public final class Engine implements AutoCloseable {
    * the caller stops early (a killed task), which drops what it still has in the engine.
    */
   public ResultStream generate(Iterator<GenerationRequest> requests) {
+    RequestStream stream = open(requests);
+    if (stream == null) {
+      throw closed();
+    }
+    return stream;
+  }
+
+  /** A stream of the results; null if the engine is closed. */
+  private @Nullable RequestStream open(Iterator<GenerationRequest> requests) {
     lock.lock();
     try {
+      if (closing) {
+        return null;
+      }
       throwIfStopped();
-      return new RequestStream(this, requests, lock.newCondition());
+      RequestStream stream = new RequestStream(this, requests, lock.newCondition());
+      open.add(stream);
+      return stream;
     } finally {
       lock.unlock();
     }
+  }
+
+  private static MoontideException closed() {
+    return MoontideException.engine("the engine was closed");
   }
 
   /** Longest prompt and output together, in tokens. */
@@ -152,19 +190,32 @@ public final class Engine implements AutoCloseable {
    */
   @Override
   public void close() {
+    close(true);
+  }
+
+  /** Closes the engine unless it has open streams; whether it is closed now. */
+  boolean closeIfUnused() {
+    return close(false);
+  }
+
+  private boolean close(boolean whileUsed) {
     lock.lock();
     try {
       if (closing) {
-        return;
+        return true;
+      }
+      if (!whileUsed && !open.isEmpty()) {
+        return false;
       }
       closing = true;
-      stop(() -> MoontideException.engine("the engine was closed"));
+      stop(Engine::closed);
       work.signal();
     } finally {
       lock.unlock();
     }
     joinThread();
     model.close();
+    return true;
   }
 
   private void joinThread() {
@@ -219,12 +270,13 @@ public final class Engine implements AutoCloseable {
   }
 
   void leave(RequestStream stream) {
+    open.remove(stream);
     streams.remove(stream);
   }
 
   /** Forgets a stream and, before the next step, its sequences. */
   void drop(RequestStream stream) {
-    streams.remove(stream);
+    leave(stream);
     dropped.add(stream);
     work.signal();
   }

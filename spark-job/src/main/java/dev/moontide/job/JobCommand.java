@@ -104,14 +104,14 @@ final class JobCommand implements Command {
   @Override
   public int run(Values values, Console console) {
     Map<String, String> given = new LinkedHashMap<>();
+    given.putAll(Session.options(jobOptions(options, values)));
     given.put("task", name);
-    given.putAll(jobOptions(options, values));
     JobOptions parsed = JobOptions.fromMap(given);
     InputOptions input = InputOptions.of(values);
     OutputTarget output = OutputTarget.of(values);
     Optional<ErrorLimit> limit = values.one("max-errors").map(ErrorLimit::parse);
     Phases phases = new Phases();
-    try (Session session = phases.time("start", () -> Session.of(name))) {
+    try (Session session = phases.time("start", () -> Session.of(name, given))) {
       Job job = new Job(session.spark(), name, Lineage.of(parsed.model(), given, input));
       Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
       Summary summary =

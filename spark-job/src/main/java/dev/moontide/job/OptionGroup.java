@@ -160,7 +160,11 @@ record OptionGroup(String heading, List<CommandOption> options) {
       new OptionGroup(
           "General",
           List.of(
-              one("config", "FILE", "A YAML file of these options; the command line wins."),
+              one(
+                  "config",
+                  "FILE",
+                  "A YAML file of these options. The command line wins over it, and it over Spark's"
+                      + " spark.moontide.*."),
               flag("quiet", "No progress on stderr."),
               flag("verbose", "The stack trace of a failure, not only its message.")));
 

@@ -12,10 +12,13 @@
 package dev.moontide.job;
 
 import dev.moontide.spark.MoontideExtensions;
+import dev.moontide.spark.SessionOptions;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
-import scala.Option;
+import scala.jdk.javaapi.CollectionConverters;
+import scala.jdk.javaapi.OptionConverters;
 
 /**
  * The Spark session a command runs in.
@@ -25,15 +28,39 @@ import scala.Option;
  */
 record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
   /**
-   * The session this JVM has, as in a notebook; or else a new one as Spark's configuration says,
-   * where what that leaves open suits a job of the engine.
+   * A command's options and, where it has none, those of the session that it will run in, {@code
+   * spark.moontide.*}.
+   *
+   * @param own by name, in kebab-case
+   * @throws dev.moontide.api.MoontideException of category configuration for a name that is none
    */
-  static Session of(String command) {
-    Option<SparkSession> there = SparkSession.getDefaultSession();
-    if (there.isDefined() && !there.get().sparkContext().isStopped()) {
-      return new Session(there.get(), false);
-    }
-    return new Session(SparkSession.builder().config(configuration(command)).getOrCreate(), true);
+  static Map<String, String> options(Map<String, String> own) {
+    return there()
+        .map(session -> SessionOptions.of(CollectionConverters.asJava(session.conf().getAll())))
+        .orElseGet(() -> SessionOptions.of(new SparkConf()))
+        .beneath(own);
+  }
+
+  /** The session this JVM has, as in a notebook. */
+  private static Optional<SparkSession> there() {
+    return OptionConverters.toJava(SparkSession.getDefaultSession())
+        .filter(session -> !session.sparkContext().isStopped());
+  }
+
+  /**
+   * The session this JVM has; or else a new one as Spark's configuration says, where what that
+   * leaves open suits a job of the engine.
+   *
+   * @param options of the job by name, in kebab-case; a new application's executors start with them
+   */
+  static Session of(String command, Map<String, String> options) {
+    return there()
+        .map(session -> new Session(session, false))
+        .orElseGet(
+            () ->
+                new Session(
+                    SparkSession.builder().config(configuration(command, options)).getOrCreate(),
+                    true));
   }
 
   /**
@@ -43,21 +70,22 @@ record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
    * @param options by name, in kebab-case
    */
   static Session withFunctions(String command, Map<String, String> options) {
-    Option<SparkSession> there = SparkSession.getDefaultSession();
-    boolean isOwn = there.isEmpty() || there.get().sparkContext().isStopped();
+    Optional<SparkSession> there = there();
     SparkSession.clearActiveSession();
     SparkSession.clearDefaultSession();
     SparkSession.Builder builder = SparkSession.builder().withExtensions(new MoontideExtensions());
-    SparkSession spark = (isOwn ? builder.config(configuration(command)) : builder).getOrCreate();
-    options.forEach((name, value) -> spark.conf().set("spark.moontide." + name, value));
-    if (!isOwn) {
-      SparkSession.setDefaultSession(there.get());
+    if (there.isEmpty()) {
+      builder.config(configuration(command, options));
     }
-    return new Session(spark, isOwn);
+    SparkSession spark = builder.getOrCreate();
+    SessionOptions.set(spark.conf(), options);
+    there.ifPresent(SparkSession::setDefaultSession);
+    return new Session(spark, there.isEmpty());
   }
 
-  private static SparkConf configuration(String command) {
+  private static SparkConf configuration(String command, Map<String, String> options) {
     SparkConf configuration = new SparkConf();
+    SessionOptions.setForExecutors(configuration, options);
     // spark-submit names a job after its main class where the user names none.
     if (configuration.get("spark.app.name", Main.class.getName()).equals(Main.class.getName())) {
       configuration.set("spark.app.name", "moontide " + command);

@@ -111,8 +111,10 @@ final class SqlCommand implements Command {
     Map<String, String> views = InputOptions.pairs(values, "view");
     Optional<OutputTarget> output =
         values.has("output") ? Optional.of(OutputTarget.of(values)) : Optional.empty();
-    values.required("model", "path/to/checkpoint");
-    Map<String, String> options = JobCommand.jobOptions(options(), values);
+    Map<String, String> options = Session.options(JobCommand.jobOptions(options(), values));
+    if (!options.containsKey("model")) {
+      values.required("model", "path/to/checkpoint");
+    }
     Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
     Phases phases = new Phases();
     try (Session session = phases.time("start", () -> Session.withFunctions(name(), options))) {

@@ -12,16 +12,19 @@
 package dev.moontide.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.api.EngineOptions;
+import dev.moontide.api.EngineOptions.Precision;
 import dev.moontide.api.MoontideException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -133,6 +136,36 @@ class SharedEnginesTest {
     Engine second = engines.get(A);
     assertNotSame(first, second);
     assertSame(second, engines.get(A));
+  }
+
+  @Test
+  void aModelHasOneEngineWhateverItsOptions() {
+    SharedEngines engines = new SharedEngines(this::make);
+    EngineOptions other = A.withBackend(EngineOptions.Backend.CPU).withPrecision(Precision.F32);
+    Engine first = engines.get(A);
+    ResultStream used = first.generate(List.of(new Workload(1, 9).next(0)).iterator());
+    assertTrue(used.hasNext());
+    MoontideException refusal = assertThrows(MoontideException.class, () -> engines.get(other));
+    assertEquals(MoontideException.Category.CONFIGURATION, refusal.category());
+    assertEquals(
+        "the engine of a is in use in this JVM with other options, and a JVM has one engine of a"
+            + " model: backend is cpu here, auto there; dtype is f32 here, auto there; give the"
+            + " same, or run this when what uses the engine is done",
+        refusal.getMessage());
+    assertSame(first, engines.get(A));
+    Engine onAnotherGpu = engines.get(A.withGpu(1));
+    Engine ofAnotherModel = engines.get(B);
+
+    used.next();
+    assertFalse(used.hasNext());
+    Engine second = engines.get(other);
+    assertTrue(first.isClosed());
+    ResultStream givenUp = second.generate(List.of(new Workload(1, 9).next(0)).iterator());
+    assertTrue(givenUp.hasNext());
+    givenUp.close();
+    Engine third = engines.get(A);
+    assertTrue(second.isClosed());
+    assertEquals(Set.of(onAnotherGpu, ofAnotherModel, third), Set.copyOf(engines.loaded()));
   }
 
   private static void await(CountDownLatch latch) {

@@ -190,17 +190,24 @@ class ClusterIT {
   /** What the engine logs when its weights are loaded. */
   private static final String LOADED = "EngineLoader: .*tiny-k2-instruct: ";
 
-  /** The model's path is relative to where the job is submitted, which executors do not run in. */
+  /**
+   * The model's path is relative to where the job is submitted, which executors do not run in. What
+   * the plugin would load by the configuration alone is another engine.
+   */
   @Test
   void executorsLoadTheModelOnceAndHoldAGpuEach() {
     Output output = output("label");
     String model = FOLDER.toAbsolutePath().relativize(MODEL).toString();
-    try (ChildJvm job = submit("label", configuration(), label("label", "--model", model))) {
+    Map<String, String> configuration =
+        configuration("spark.moontide.model", model, "spark.moontide.max-sequences", "64");
+    List<String> arguments = label("label", "--model", model, "--max-sequences", "48");
+    try (ChildJvm job = submit("label", configuration, arguments)) {
       assertDone(job, output);
       Map<String, String> logs = executorLogs(job);
       assertEquals(2, logs.size());
       TreeSet<String> gpus = new TreeSet<>();
       for (String log : logs.values()) {
+        assertEquals(1, count("ahead of the first task", log), log);
         assertEquals(1, count(LOADED, log), log);
         assertTrue(count("Running task \\d", log) >= 2, log);
         Pattern.compile("name: gpu, addresses: (\\S+)\\]")

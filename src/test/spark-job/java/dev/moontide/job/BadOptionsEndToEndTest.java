@@ -92,6 +92,38 @@ class BadOptionsEndToEndTest extends EndToEnd {
         path("nowhere"));
   }
 
+  @Test
+  void whatACommandDoesNotSayTheSessionDoes() {
+    String input = write("in.jsonl", "{\"id\": 1, \"text\": \"hello\"}\n");
+    session().conf().set("spark.moontide.model", MODEL);
+    session().conf().set("spark.moontide.outputPrefix", "ai_");
+    session().conf().set("spark.moontide.labels", "goodbye");
+    try {
+      CommandLineRun run =
+          CommandLineRun.of(
+              "label",
+              "--dtype",
+              "f32",
+              "--quiet",
+              "--labels",
+              "greeting,goodbye",
+              "--input",
+              input,
+              "--output",
+              path("out"));
+      assertEquals(0, run.status(), run.err());
+      assertEquals("greeting", output("out").first().getAs("ai_label"));
+      session().conf().set("spark.moontide.label", "goodbye");
+      assertTold(
+          run("label", "--labels", "a,b", "--input", input, "--output", path("other")),
+          "there is no option spark.moontide.label; did you mean spark.moontide.labels?");
+    } finally {
+      for (String name : List.of("model", "outputPrefix", "labels", "label")) {
+        session().conf().unset("spark.moontide." + name);
+      }
+    }
+  }
+
   private static void assertTold(CommandLineRun run, String told) {
     assertEquals(2, run.status(), run.err());
     assertEquals(1, run.err().lines().count(), run.err());

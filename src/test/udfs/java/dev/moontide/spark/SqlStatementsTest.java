@@ -88,7 +88,7 @@ class SqlStatementsTest extends SqlTest {
     sql("CREATE OR REPLACE VIEW kept AS SELECT ai_gen(x) AS a FROM VALUES ('p'), ('q') AS v(x)");
     assertEquals(list("P Q"), rows(sql("SELECT a FROM kept ORDER BY a")));
     session().conf().set("spark.moontide.maxTokens", "7");
-    assertTrue(explained("SELECT a FROM kept").contains("model=/models/fake, max-tokens=7"));
+    assertTrue(explained("SELECT a FROM kept").contains("kv-cache-memory=8g, max-tokens=7"));
     session().conf().unset("spark.moontide.maxTokens");
     sql("DROP VIEW kept");
   }
@@ -103,8 +103,11 @@ class SqlStatementsTest extends SqlTest {
             FROM few
             """);
     assertTrue(plan.contains("Inference [ai_gen(text#"), plan);
-    assertTrue(plan.contains("; model=/models/fake, max-tokens=20, stop=[\".\",\"!\"])"), plan);
-    assertTrue(plan.contains("; model=/models/fake, labels=[a, b])"), plan);
+    assertTrue(
+        plan.contains(
+            "; model=/models/fake, kv-cache-memory=8g, max-tokens=20, stop=[\".\",\"!\"])"),
+        plan);
+    assertTrue(plan.contains("; model=/models/fake, labels=[a, b], kv-cache-memory=8g)"), plan);
 
     Dataset<Row> query = sql("SELECT ai_query(concat(p, 'x')) FROM VALUES ('!'), ('y') AS v(p)");
     query.collect();

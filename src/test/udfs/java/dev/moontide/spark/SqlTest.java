@@ -50,6 +50,7 @@ abstract class SqlTest {
                 .config("spark.sql.shuffle.partitions", "2")
                 .config("spark.sql.warehouse.dir", System.getProperty("java.io.tmpdir") + "/sql")
                 .config("spark.moontide.model", "/models/fake")
+                .config("spark.moontide.kvCacheMemory", "8g")
                 .withExtensions(new MoontideExtensions(new FakeModel()))
                 .getOrCreate();
         String path = System.getProperty("java.io.tmpdir") + "/sql-tables/";

@@ -84,7 +84,7 @@ final class EngineSource implements Inference.Source {
     RowPrompter prompter =
         new RowPrompter(options, schema, checkpoint, Engine.maxModelLength(engineOptions));
     // The weights are loaded for the first row to compute, and not where all rows are finished.
-    return new Inference(prompter, requests -> Engine.shared(engineOptions).generate(requests));
+    return new Inference(prompter, requests -> Engine.generate(engineOptions, requests));
   }
 
   @Override

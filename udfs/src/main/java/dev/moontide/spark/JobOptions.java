@@ -72,10 +72,21 @@ public record JobOptions(
     }
   }
 
-  /** The same, with the model where the executors of an application find it. */
+  /**
+   * The same with the model as the executors of an application have it: where they find it, and
+   * with the options of the engine that the application's configuration says.
+   *
+   * @throws MoontideException of category configuration if it says others for this model
+   */
   public JobOptions onExecutorsOf(SparkContext context) {
     return new JobOptions(
-        task, model.onExecutorsOf(context), prompt, sampling, choices, output, resources);
+        task,
+        ApplicationEngine.serving(model.onExecutorsOf(context), context),
+        prompt,
+        sampling,
+        choices,
+        output,
+        resources);
   }
 
   /**

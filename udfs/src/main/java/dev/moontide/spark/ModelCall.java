@@ -109,7 +109,7 @@ public record ModelCall(Function function, JobOptions options, Map<String, Strin
     return new ModelCall(function, JobOptions.fromMap(all), given);
   }
 
-  /** The same, with the model where the executors of an application find it. */
+  /** The same, with the model as the executors of an application have it. */
   public ModelCall onExecutorsOf(SparkContext context) {
     return new ModelCall(function, options.onExecutorsOf(context), given);
   }

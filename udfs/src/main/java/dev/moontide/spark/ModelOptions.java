@@ -16,6 +16,7 @@ import dev.moontide.api.MoontideException;
 import java.io.Serializable;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.spark.SparkContext;
 import org.jspecify.annotations.Nullable;
@@ -83,7 +84,6 @@ public record ModelOptions(
     boolean asGiven =
         isRemote()
             || Path.of(location).isAbsolute()
-            || context.isLocal()
             || context.deployMode().equals("cluster")
             || !Files.isDirectory(Path.of(location));
     return asGiven ? this : in(Path.of(location).toAbsolutePath().normalize().toString());
@@ -137,6 +137,16 @@ public record ModelOptions(
    */
   public static ModelOptions fromMap(Map<String, String> options) {
     return OptionReader.readModel(options);
+  }
+
+  /** These as {@link #fromMap} reads them: every option by name, as a user writes it. */
+  public Map<String, String> toMap() {
+    Map<String, String> options = new LinkedHashMap<>(engineOptions(Path.of("")).byName());
+    options.put("model", location);
+    if (cache != null) {
+      options.put("model-cache", cache);
+    }
+    return options;
   }
 
   /** The same for the engine, of a checkpoint that is not remote. */

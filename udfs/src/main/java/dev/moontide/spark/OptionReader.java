@@ -23,23 +23,22 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The one place where strings become {@link JobOptions}. */
 final class OptionReader {
-  /**
-   * Far below what anyone reads out of a probability, and most of a large set need not be evaluated
-   * for it.
-   */
   private static final List<String> PROMPT_SOURCES =
       List.of("prompt", "text-column", "messages-column", "ids-column");
 
   private static final List<String> FIXED_CHOICES =
       List.of("labels", "choices", "labels-file", "choices-file");
 
-  static final List<String> NAMES =
+  /**
+   * The options an executor's engine is loaded with, and those that say which executors have it.
+   */
+  static final List<String> EXECUTOR_NAMES =
       List.of(
-          "task",
           "model",
           "model-cache",
           "backend",
@@ -50,7 +49,11 @@ final class OptionReader {
           "max-model-len",
           "threads",
           "prefix-cache",
-          "engine-resources",
+          "engine-resources");
+
+  private static final List<String> OTHER_NAMES =
+      List.of(
+          "task",
           "prompt",
           "text-column",
           "messages-column",
@@ -82,6 +85,9 @@ final class OptionReader {
           "id-column",
           "truth-column",
           "output-prefix");
+
+  static final List<String> NAMES =
+      Stream.of(EXECUTOR_NAMES, OTHER_NAMES).flatMap(List::stream).toList();
 
   private final OptionMap options;
 

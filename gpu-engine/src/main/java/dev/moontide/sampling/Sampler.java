@@ -27,6 +27,7 @@ import dev.moontide.tensor.TokenMask;
  */
 public final class Sampler {
   private final long[] masses;
+  private final Mass mass = new Mass();
   private final MassSelection selection;
   private final Philox philox = new Philox();
 
@@ -94,9 +95,7 @@ public final class Sampler {
   private int sample(Draw draw, float largest, float[] logits, int from) {
     SamplingParameters parameters = draw.parameters();
     float inverseTemperature = (float) Math.min(1 / parameters.temperature(), Float.MAX_VALUE);
-    for (int t = 0; t < masses.length; t++) {
-      masses[t] = Mass.of((logits[from + t] - largest) * inverseTemperature);
-    }
+    mass.of(logits, from, largest, inverseTemperature, masses);
     long least = Math.max(1, (long) Math.ceil(parameters.minP() * Mass.ONE));
     selection.select(least, parameters.topK(), parameters.topP());
     long bits = philox.bits(parameters.seed(), draw.rowKey(), draw.sampleIndex(), draw.position());

@@ -67,13 +67,72 @@ class SamplerTest {
 
   @Test
   void massesAreExponentials() {
-    assertEquals(Mass.ONE, Mass.of(0));
+    assertEquals(Mass.ONE, mass(0));
     for (float x = 0; x > -27; x -= 0.0137f) {
       double expected = Math.exp(x) * Mass.ONE;
-      assertEquals(expected, (double) Mass.of(x), 3e-7 * expected + 1, "e^" + x);
+      assertEquals(expected, (double) mass(x), 3e-7 * expected + 1, "e^" + x);
     }
-    assertEquals(0, Mass.of(-28.5f));
-    assertEquals(0, Mass.of(Float.NEGATIVE_INFINITY));
+    assertEquals(0, mass(-28.5f));
+    assertEquals(0, mass(Float.NEGATIVE_INFINITY));
+  }
+
+  /** One mass as it is defined, operation by operation; {@code sampling.cu} has the same. */
+  private static long mass(float x) {
+    if (!(x >= -28f)) {
+      return 0;
+    }
+    int n = (int) (x * 1.442695f - 0.5f);
+    float r = x - n * (355f / 512f) - n * -2.12194440e-4f;
+    float p = 1.9875691e-4f;
+    p = p * r + 1.3981999e-3f;
+    p = p * r + 8.333452e-3f;
+    p = p * r + 4.1665796e-2f;
+    p = p * r + 1.6666666e-1f;
+    p = p * r + 0.5f;
+    float e = p * (r * r) + r + 1f;
+    return (long) (e * Math.scalb(1d, 40 + n));
+  }
+
+  /** Every 307th float of those up to 0, and all next to a change of the exponent. */
+  @Test
+  void massesOfRowsAreThoseOfTheirLogits() {
+    int zero = Float.floatToRawIntBits(-0f);
+    int infinite = Float.floatToRawIntBits(Float.NEGATIVE_INFINITY);
+    float[] logits = new float[100_003];
+    int next = zero;
+    while (next <= infinite) {
+      for (int i = 0; i < logits.length; i++, next += 307) {
+        logits[i] = Float.intBitsToFloat(Math.min(next, infinite));
+      }
+      assertMasses(logits);
+    }
+    for (int n = 0; n < 41; n++) {
+      int border = Float.floatToRawIntBits((float) (-(n + 0.5) * Math.log(2)));
+      for (int i = 0; i < 4000; i++) {
+        logits[4000 * (n % 25) + i] = Float.intBitsToFloat(border - 2000 + i);
+      }
+      assertMasses(logits);
+    }
+  }
+
+  private static void assertMasses(float[] logits) {
+    long[] masses = masses(logits, 0, 1);
+    for (int i = 0; i < logits.length; i++) {
+      long expected = mass(logits[i]);
+      if (masses[i] != expected) {
+        assertEquals(expected, masses[i], "e^" + logits[i]);
+      }
+    }
+  }
+
+  /** The masses of a row between others. */
+  private static long[] masses(float[] logits, float largest, float inverseTemperature) {
+    float[] rows = new float[logits.length + 3];
+    Arrays.fill(rows, Float.NaN);
+    System.arraycopy(logits, 0, rows, 2, logits.length);
+    long[] masses = new long[logits.length];
+    new Mass().of(rows, 2, largest, inverseTemperature, masses);
+    return masses;
   }
 
   @Test
@@ -140,7 +199,7 @@ class SamplerTest {
         IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).max().orElseThrow();
     long[] mass = new long[logits.length];
     for (int i = 0; i < logits.length; i++) {
-      mass[i] = Mass.of((logits[i] - (float) largest) * (float) (1 / parameters.temperature()));
+      mass[i] = mass((logits[i] - (float) largest) * (float) (1 / parameters.temperature()));
     }
     List<Integer> kept =
         IntStream.range(0, logits.length)
@@ -183,11 +242,8 @@ class SamplerTest {
       logits[i] = (float) (2 * random.nextGaussian());
       sum += Math.exp(logits[i] / 0.7);
     }
-    long[] masses = new long[logits.length];
     float largest = (float) IntStream.range(0, 50).mapToDouble(i -> logits[i]).max().orElseThrow();
-    for (int i = 0; i < masses.length; i++) {
-      masses[i] = Mass.of((logits[i] - largest) * (float) (1 / 0.7));
-    }
+    long[] masses = masses(logits, largest, (float) (1 / 0.7));
     MassSelection selection = new MassSelection(masses);
     selection.select(1, 0, 1);
     int draws = 100_000;

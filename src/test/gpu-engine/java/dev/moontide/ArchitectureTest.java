@@ -66,7 +66,7 @@ class ArchitectureTest {
         .whereLayer("checkpoint")
         .mayOnlyBeAccessedByLayers("engine", "model")
         .whereLayer("tokenizer")
-        .mayOnlyBeAccessedByLayers("engine", "constraint")
+        .mayOnlyBeAccessedByLayers("engine", "model", "constraint")
         .whereLayer("cpu")
         .mayOnlyBeAccessedByLayers("engine")
         .whereLayer("cuda")

@@ -55,6 +55,10 @@ final class MappedFile {
     return new MappedFile(name, channel, chunks, chunkBytes);
   }
 
+  String name() {
+    return name;
+  }
+
   /** Copies {@code count} bytes from {@code position} of the file into {@code target}. */
   void copy(long position, byte[] target, int count) {
     int done = 0;

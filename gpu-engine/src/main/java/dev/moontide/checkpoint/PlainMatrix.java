@@ -46,6 +46,11 @@ public final class PlainMatrix implements StoredMatrix {
     return data.tensor().name();
   }
 
+  /** The file it is in, for messages. */
+  String file() {
+    return data.file();
+  }
+
   @Override
   public int rows() {
     return rows;

@@ -35,9 +35,9 @@ final class Scales {
     for (int i = 0; i < matrix.columns(); i++) {
       if (!Float.isFinite(out[i])) {
         throw MoontideException.checkpoint(
-            "tensor %s: the scale of block [%d, %d] is %s, expected a finite number: the"
+            "%s: tensor %s: the scale of block [%d, %d] is %s, expected a finite number: the"
                 + " checkpoint is damaged, download it again",
-            matrix.name(), row, i, out[i]);
+            matrix.file(), matrix.name(), row, i, out[i]);
       }
     }
   }

@@ -97,7 +97,7 @@ public final class StrictJson {
               ? ""
               : " at character %d".formatted(json.getLocation().getCharOffset());
       return MoontideException.checkpoint(
-          "%s: the %s is not valid%s: %s", file, what, where, firstLine(json.getOriginalMessage()));
+          "%s: the %s is not valid%s: %s", file, what, where, told(json));
     }
     return new MoontideException(
         MoontideException.Category.CHECKPOINT,
@@ -105,7 +105,8 @@ public final class StrictJson {
         cause);
   }
 
-  private static String firstLine(String message) {
-    return message.lines().findFirst().orElse(message);
+  /** In one line, and without where an object began in a source that is not shown. */
+  private static String told(JsonProcessingException invalid) {
+    return invalid.getOriginalMessage().replaceFirst("(?s) \\(start marker at .*|\n.*", "");
   }
 }

@@ -28,6 +28,11 @@ final class TensorData {
     return tensor;
   }
 
+  /** The file's name, for messages. */
+  String file() {
+    return file.name();
+  }
+
   /** Copies {@code count} bytes from byte {@code from} of the tensor to the start of target. */
   void copy(long from, byte[] target, int count) {
     Objects.checkFromIndexSize(from, count, tensor.bytes());

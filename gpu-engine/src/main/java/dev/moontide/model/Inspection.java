@@ -16,16 +16,20 @@ import dev.moontide.checkpoint.Problems;
 import dev.moontide.checkpoint.StoredTensor;
 import dev.moontide.checkpoint.StoredType;
 import dev.moontide.tensor.DType;
+import dev.moontide.tokenizer.ChatTemplate;
+import dev.moontide.tokenizer.StopTokens;
+import dev.moontide.tokenizer.Tokenizer;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a checkpoint's folder holds and everything that is wrong with it. Nothing is loaded; of the
- * data only the scales are read.
+ * What a checkpoint's folder holds and everything that is wrong with it, the tokenizer and its chat
+ * template included. No weight is loaded; of the data only the scales are read.
  *
  * @param folder as it was given
  * @param problems one message each; a checkpoint without any can be loaded
@@ -128,12 +132,21 @@ public record Inspection(
             .forEach(matrix -> problems.collect(matrix::checkScales));
       }
     }
+    problems.collect(() -> readText(folder));
     Map<StoredType, Long> bytes = new TreeMap<>();
     for (StoredTensor tensor : checkpoint.tensors()) {
       bytes.merge(tensor.type(), tensor.bytes(), Long::sum);
     }
     return new Inspection(
         folder.toString(), problems.messages(), model, checkpoint.names().size(), bytes);
+  }
+
+  /** Reads what an engine reads beside the weights; a checkpoint may do without a tokenizer. */
+  private static void readText(Path folder) {
+    Tokenizer tokenizer = Tokenizer.isPresent(folder) ? Tokenizer.load(folder) : null;
+    Optional<ChatTemplate> template =
+        tokenizer == null ? Optional.empty() : ChatTemplate.load(folder, tokenizer);
+    StopTokens.load(folder, tokenizer, template);
   }
 
   /** Whether nothing is wrong. */

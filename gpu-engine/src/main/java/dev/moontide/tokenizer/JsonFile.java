@@ -36,7 +36,10 @@ final class JsonFile {
     try {
       root = MAPPER.readTree(readString(file));
     } catch (JsonProcessingException e) {
-      throw MoontideException.checkpoint("%s is not valid JSON: %s", file, e.getOriginalMessage());
+      // Without where an object began in a source that is not shown.
+      throw MoontideException.checkpoint(
+          "%s is not valid JSON: %s",
+          file, e.getOriginalMessage().replaceFirst("(?s) \\(start marker at .*|\n.*", ""));
     }
     if (!root.isObject()) {
       throw MoontideException.checkpoint(

@@ -20,8 +20,9 @@ final class Failures {
   private Failures() {}
 
   /**
-   * The message of Moontide's own exception among the causes, else of the deepest cause, in one
-   * line: what wraps it (a stage, a task, a write) says nothing of what to do.
+   * The message of Moontide's own exception among the causes, else of the deepest cause: what wraps
+   * it (a stage, a task, a write) says nothing of what to do. It is one line, but for a checkpoint
+   * with several problems.
    */
   static String message(Throwable failure) {
     List<Throwable> causes = causes(failure);
@@ -31,9 +32,17 @@ final class Failures {
             .findFirst()
             .orElse(causes.get(causes.size() - 1));
     String message = told.getMessage();
-    return message == null || message.isBlank()
-        ? told.getClass().getName()
-        : message.strip().lines().findFirst().orElse("").strip();
+    if (message == null || message.isBlank()) {
+      return told.getClass().getName();
+    }
+    if (!message.contains(
+        " ")) { // the name of a host, a file, a class: what of it says the exception
+      return told.getClass().getSimpleName() + ": " + message;
+    }
+    boolean isList =
+        told instanceof MoontideException known
+            && known.category() == MoontideException.Category.CHECKPOINT;
+    return isList ? message.strip() : message.strip().lines().findFirst().orElse("").strip();
   }
 
   /** Whether nothing was started because of options or configuration. */

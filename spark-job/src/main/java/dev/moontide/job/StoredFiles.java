@@ -116,11 +116,7 @@ final class StoredFiles {
 
   /** Whether a folder at {@code path} is renamed in one step. */
   boolean renames(String path) {
-    try {
-      return FileSystemKind.of(fileSystem(path)) == FileSystemKind.RENAMING;
-    } catch (IOException unreachable) {
-      throw new UncheckedIOException(unreachable);
-    }
+    return FileSystemKind.of(fileSystem(path)) == FileSystemKind.RENAMING;
   }
 
   /** The path beside {@code path} with another name. */
@@ -185,14 +181,18 @@ final class StoredFiles {
   }
 
   private String qualified(String path) {
-    try {
-      return fileSystem(path).makeQualified(new Path(path)).toString();
-    } catch (IOException unreachable) {
-      throw new UncheckedIOException(unreachable);
-    }
+    return fileSystem(path).makeQualified(new Path(path)).toString();
   }
 
-  private FileSystem fileSystem(String path) throws IOException {
-    return new Path(path).getFileSystem(configuration);
+  private FileSystem fileSystem(String path) {
+    try {
+      return new Path(path).getFileSystem(configuration);
+    } catch (IOException | RuntimeException unknown) {
+      throw new MoontideException(
+          MoontideException.Category.CONFIGURATION,
+          "%s is on no file system that is known here: %s; check the name, and that the file system's jar is there (--packages)"
+              .formatted(path, Failures.message(unknown)),
+          unknown);
+    }
   }
 }

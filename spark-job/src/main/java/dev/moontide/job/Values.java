@@ -48,6 +48,7 @@ record Values(Map<String, List<String>> values) {
 
   String required(String name, String example) {
     return one(name)
+        .filter(value -> !value.isBlank())
         .orElseThrow(
             () ->
                 MoontideException.configuration(

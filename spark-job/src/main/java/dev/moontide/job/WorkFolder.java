@@ -15,6 +15,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.moontide.api.MoontideException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -105,7 +106,15 @@ final class WorkFolder {
         files.exists(results())
             ? files.read(folder + "/job.json").map(text -> tell(parse(text), lineage))
             : Optional.empty();
-    files.write(folder, "job.json", lineage.toPrettyString() + "\n");
+    try {
+      files.write(folder, "job.json", lineage.toPrettyString() + "\n");
+    } catch (UncheckedIOException failed) {
+      FullDisk.check(failed, folder);
+      throw new MoontideException(
+          MoontideException.Category.CONFIGURATION,
+          "--output %s cannot be written: %s".formatted(output.path(), Failures.message(failed)),
+          failed);
+    }
     return told;
   }
 

@@ -263,7 +263,8 @@ class StoredMatrixTest {
     fp8.read(0, 128, out, 0);
     String message = TestCheckpoint.messageOf(() -> fp8.read(128, 1, out, 0));
     assertEquals(
-        "tensor w_scale_inv: the scale of block [1, 1] is NaN, expected a finite number: the"
+        folder.resolve("model.safetensors")
+            + ": tensor w_scale_inv: the scale of block [1, 1] is NaN, expected a finite number: the"
             + " checkpoint is damaged, download it again",
         message);
     assertEquals(message, TestCheckpoint.messageOf(fp8::checkScales));
@@ -274,7 +275,10 @@ class StoredMatrixTest {
     int4.read(0, 5, out, 0);
     String infinite = TestCheckpoint.messageOf(() -> int4.read(5, 1, out, 0));
     assertTrue(
-        infinite.startsWith("tensor w_scale: the scale of block [5, 2] is -Infinity"), infinite);
+        infinite.startsWith(
+            folder.resolve("model.safetensors")
+                + ": tensor w_scale: the scale of block [5, 2] is -Infinity"),
+        infinite);
     assertThrows(MoontideException.class, int4::checkScales);
   }
 

@@ -25,9 +25,11 @@ import dev.moontide.tensor.DType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -103,10 +105,10 @@ class InspectionTest {
                 + " F32] [256]",
             "DIR: tensor model.norm.weight is missing, expected [BF16, F16, F32] [256]",
             "DIR: 2 tensors are not of this model by its config.json: extra.1, extra.2",
-            "tensor model.layers.0.mlp.up_proj.weight_scale_inv: the scale of block [2, 1] is"
+            "DIR/model.safetensors: tensor model.layers.0.mlp.up_proj.weight_scale_inv: the scale of block [2, 1] is"
                 + " Infinity, expected a finite number: the checkpoint is damaged, download it"
                 + " again",
-            "tensor model.layers.1.self_attn.o_proj.weight_scale_inv: the scale of block [0, 0] is"
+            "DIR/model.safetensors: tensor model.layers.1.self_attn.o_proj.weight_scale_inv: the scale of block [0, 0] is"
                 + " NaN, expected a finite number: the checkpoint is damaged, download it again"),
         inspection.problems().stream().map(p -> p.replace(folder.toString(), "DIR")).toList());
     List<String> lines = InspectionText.lines(inspection);
@@ -126,6 +128,31 @@ class InspectionTest {
     assertEquals(
         List.of(folder.toString(), "problems      2"),
         InspectionText.lines(inspection).subList(0, 2));
+  }
+
+  @Test
+  void whatReadsTextIsInspectedToo() throws IOException {
+    Path model = Path.of(System.getProperty("moontide.root"), "examples/models/tiny-k2-instruct");
+    try (Stream<Path> files = Files.list(model)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, folder.resolve(file.getFileName()));
+      }
+    }
+    assertEquals(List.of(), Inspection.of(folder).problems());
+    for (String file :
+        List.of("tiktoken.model", "tokenizer_config.json", "generation_config.json")) {
+      byte[] whole = Files.readAllBytes(folder.resolve(file));
+      Files.write(folder.resolve(file), Arrays.copyOf(whole, whole.length / 2));
+      List<String> problems = Inspection.of(folder).problems();
+      assertEquals(1, problems.size(), problems::toString);
+      assertTrue(problems.get(0).startsWith(folder.resolve(file).toString()), problems::toString);
+      assertFalse(problems.get(0).contains("REDACTED"), problems::toString);
+      Files.write(folder.resolve(file), whole);
+    }
+    Files.writeString(folder.resolve("chat_template.jinja"), "{% for m in messages %}{{ m.content");
+    List<String> problems = Inspection.of(folder).problems();
+    assertEquals(1, problems.size(), problems::toString);
+    assertTrue(problems.get(0).contains("chat_template.jinja, line 1"), problems::toString);
   }
 
   @Test

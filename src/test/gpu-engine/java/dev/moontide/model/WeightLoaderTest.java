@@ -291,8 +291,8 @@ class WeightLoaderTest {
     String name = "model.layers.2.mlp.experts.7.down_proj.weight_scale";
     TestCheckpoint.copyOf(source).setShort(name, 9, 0x7fc0).write(folder);
     assertEquals(
-        "tensor %s: the scale of block [4, 1] is NaN, expected a finite number: the checkpoint is"
-                .formatted(name)
+        "%s: tensor %s: the scale of block [4, 1] is NaN, expected a finite number: the checkpoint is"
+                .formatted(folder.resolve("model.safetensors"), name)
             + " damaged, download it again",
         messageOf(() -> load(folder, recording)));
     assertEquals(1, recording.closed.get());

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -47,6 +48,11 @@ class BadOptionsEndToEndTest extends EndToEnd {
           label    --labels a,b --text-column body             | body, which the rows do not have; they have id, n, text
           label    --labels a,b --text-column n                | n, which is of type BIGINT
           label    --labels a,b --truth-column intent          | truth-column names the column intent
+          label    --labels a,b --input {folder}/empty.jsonl   | the rows do not have; they have no column at all
+          label    --labels-file {folder}/empty.jsonl          | empty.jsonl, which is empty
+          label    --labels-file {folder}/latin1.txt           | latin1.txt, which cannot be read (it is not UTF-8)
+          label    --labels a,b --input nosuch://x/y.jsonl     | nosuch://x/y.jsonl is on no file system that is known
+          label    --labels a,b --output /proc/nosuch/out      | --output /proc/nosuch/out cannot be written
           label    --choices-column text                       | choices-column names the column text
           label    --labels a,b --where nosuch=1               | --where is nosuch=1
           label    --labels a,b --input-format nosuch          | nosuch
@@ -67,10 +73,19 @@ class BadOptionsEndToEndTest extends EndToEnd {
           """)
   void optionsAreToldBeforeTheModelIsLoaded(String options, String told) throws Exception {
     String input = write("in.jsonl", "{\"id\": 1, \"text\": \"x\", \"n\": 2}\n");
-    List<String> arguments = new ArrayList<>(List.of(options.split(" +")));
+    write("empty.jsonl", "");
+    Files.write(folder.resolve("latin1.txt"), new byte[] {'a', (byte) 0xe9, '\n'});
+    String given = options.replace("{folder}", folder.toString());
+    List<String> arguments = new ArrayList<>(List.of(given.split(" +")));
     String command = arguments.remove(0);
-    arguments.addAll(List.of("--model", modelWithoutWeights(), "--input", input));
-    arguments.addAll(List.of("--output", path("out")));
+    arguments.addAll(List.of("--model", modelWithoutWeights()));
+    Map.of("--input", input, "--output", path("out"))
+        .forEach(
+            (option, value) -> {
+              if (!arguments.contains(option)) {
+                arguments.addAll(List.of(option, value));
+              }
+            });
     assertTold(run(command, arguments.toArray(String[]::new)), told);
     assertFalse(Files.exists(folder.resolve("out")));
   }
@@ -122,6 +137,26 @@ class BadOptionsEndToEndTest extends EndToEnd {
         session().conf().unset("spark.moontide." + name);
       }
     }
+  }
+
+  @Test
+  void everyProblemOfACheckpointIsTold() throws Exception {
+    String model = modelWithoutWeights();
+    Path config = Path.of(model, "config.json");
+    String damaged =
+        Files.readString(config)
+            .replaceFirst("\"hidden_size\": *\\d+", "\"hidden_size\": -5")
+            .replaceFirst("\"num_hidden_layers\": *\\d+", "\"num_hidden_layers\": \"six\"");
+    Files.writeString(config, damaged);
+    String input = write("in.jsonl", "{\"text\": \"x\"}\n");
+    String[] options = {
+      "--labels", "a,b", "--model", model, "--input", input, "--output", path("out")
+    };
+    CommandLineRun run = run("label", options);
+    assertEquals(1, run.status(), run.err());
+    assertTrue(run.err().contains("config.json: 2 problems"), run.err());
+    assertTrue(run.err().contains("hidden_size is -5, expected"), run.err());
+    assertTrue(run.err().contains("num_hidden_layers is six, expected"), run.err());
   }
 
   private static void assertTold(CommandLineRun run, String told) {

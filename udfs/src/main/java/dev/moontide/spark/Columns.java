@@ -126,7 +126,9 @@ final class Columns {
     if (!names.contains(column)) {
       throw MoontideException.configuration(
           "%s names the column %s, which the rows do not have; they have %s",
-          option, column, String.join(", ", names));
+          option,
+          column,
+          names.isEmpty() ? "no column at all, as in an empty file" : String.join(", ", names));
     }
     DataType type = schema.apply(column).dataType();
     if (!serves.test(type)) {

@@ -15,6 +15,8 @@ import dev.moontide.api.MoontideException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.List;
@@ -41,12 +43,22 @@ final class LabelFile {
                         path.getFileSystem(new Configuration()).open(path),
                         StandardCharsets.UTF_8));
         Stream<String> lines = reader.lines()) {
-      return lines.map(String::strip).filter(line -> !line.isEmpty()).toList();
+      List<String> labels = lines.map(String::strip).filter(line -> !line.isEmpty()).toList();
+      if (labels.isEmpty()) {
+        throw MoontideException.configuration(
+            "%s is %s, which is empty: name a text file with one label a line", option, location);
+      }
+      return labels;
+    } catch (MoontideException empty) {
+      throw empty;
     } catch (IOException | RuntimeException e) {
+      // A reader of lines wraps what it met.
+      Throwable met = e instanceof UncheckedIOException && e.getCause() != null ? e.getCause() : e;
+      String reason = met instanceof CharacterCodingException ? "it is not UTF-8" : met.toString();
       throw new MoontideException(
           MoontideException.Category.CONFIGURATION,
           "%s is %s, which cannot be read (%s): name a text file with one label a line"
-              .formatted(option, location, e),
+              .formatted(option, location, reason),
           e);
     }
   }

@@ -90,7 +90,7 @@ final class ModelCache {
     org.apache.hadoop.fs.Path source = new org.apache.hadoop.fs.Path(uri);
     try {
       return identity(uri, list(source.getFileSystem(configuration), source, file -> true));
-    } catch (IOException failed) {
+    } catch (IOException | RuntimeException failed) { // a host or a class that there is not
       throw new MoontideException(
           MoontideException.Category.CHECKPOINT,
           "model %s cannot be listed: %s".formatted(uri, failed),
@@ -125,7 +125,7 @@ final class ModelCache {
         }
       }
       return copy;
-    } catch (IOException failed) {
+    } catch (IOException | RuntimeException failed) {
       throw new MoontideException(
           MoontideException.Category.CHECKPOINT,
           "model %s cannot be copied to %s: %s; copied files are kept, so trying again goes on"

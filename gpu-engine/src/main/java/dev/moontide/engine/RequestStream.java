@@ -21,6 +21,7 @@ import java.util.Iterator;
 import java.util.NoSuchElementException;
 import java.util.concurrent.locks.Condition;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One caller's requests and results. The caller's thread draws requests, as many as its share of
@@ -28,12 +29,19 @@ import java.util.function.Consumer;
  * #accept}. A result counts against the share until it is taken, so a caller that does not take
  * them does not submit either.
  *
- * <p>All fields but the iterator are guarded by the engine's lock.
+ * <p>All fields but the caller's own are guarded by the engine's lock, which a row takes three
+ * times: to see whether there is room, to hand in its sequence, and to take its result.
  */
 final class RequestStream implements ResultStream, Consumer<Sequence> {
   private final Engine engine;
-  private final Iterator<GenerationRequest> requests;
   private final Condition changed;
+
+  // The caller's thread alone.
+  private final Iterator<GenerationRequest> requests;
+  private @Nullable Sequence drawn; // and not handed in
+
+  /** Whether there was another result when the last one was taken. */
+  private boolean hasMore;
 
   private final ArrayDeque<GenerationResult> results = new ArrayDeque<>();
   private int outstanding;
@@ -53,6 +61,10 @@ final class RequestStream implements ResultStream, Consumer<Sequence> {
       try {
         engine.lock().lockInterruptibly();
         try {
+          if (drawn != null) {
+            engine.submit(drawn, this);
+            drawn = null;
+          }
           boolean mayDraw = !exhausted && !closed && engine.hasRoom(this);
           if (!mayDraw && !results.isEmpty()) {
             return true;
@@ -83,21 +95,29 @@ final class RequestStream implements ResultStream, Consumer<Sequence> {
 
   @Override
   public GenerationResult next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException("every request has been answered");
-    }
-    engine.lock().lock();
-    try {
-      throwIfBroken();
-      outstanding--;
-      return results.remove();
-    } finally {
-      engine.lock().unlock();
+    while (true) {
+      engine.lock().lock();
+      try {
+        GenerationResult result = closed ? null : results.poll();
+        if (result != null) {
+          outstanding--;
+          hasMore = !results.isEmpty();
+          return result;
+        }
+      } finally {
+        engine.lock().unlock();
+      }
+      if (!hasNext()) {
+        throw new NoSuchElementException("every request has been answered");
+      }
     }
   }
 
   @Override
   public boolean isReady() {
+    if (hasMore) {
+      return true;
+    }
     engine.lock().lock();
     try {
       return !results.isEmpty();
@@ -110,7 +130,7 @@ final class RequestStream implements ResultStream, Consumer<Sequence> {
   private void draw() {
     try {
       if (requests.hasNext()) {
-        submit(requests.next());
+        read(requests.next());
       } else {
         engine.lock().lock();
         try {
@@ -125,15 +145,9 @@ final class RequestStream implements ResultStream, Consumer<Sequence> {
     }
   }
 
-  private void submit(GenerationRequest request) {
+  private void read(GenerationRequest request) {
     try {
-      Sequence sequence = engine.reader().read(request, this);
-      engine.lock().lock();
-      try {
-        engine.submit(sequence, this);
-      } finally {
-        engine.lock().unlock();
-      }
+      drawn = engine.reader().read(request, this);
     } catch (MoontideException e) {
       if (e.category() != MoontideException.Category.ROW) {
         throw e;
@@ -210,6 +224,7 @@ final class RequestStream implements ResultStream, Consumer<Sequence> {
     try {
       if (!closed && !isComplete()) {
         closed = true;
+        hasMore = false;
         results.clear();
         changed.signal();
         engine.drop(this);

@@ -14,6 +14,8 @@ package dev.moontide.tokenizer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * How Kimi cuts text before byte pairs are merged: no token crosses a cut.
@@ -45,27 +47,31 @@ final class SplitPattern {
               SPACE + "+"),
           Pattern.UNICODE_CASE);
 
-  // Characters one by one, which java.util.regex looks up in a table of bits.
-  private static final String ASCII_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  private static final String ASCII_LOWER = "abcdefghijklmnopqrstuvwxyz";
-  private static final String ASCII_NUMBER = "0123456789";
-  private static final String ASCII_SPACE = "\\t\\n\\x0B\\f\\r ";
-  private static final String ASCII_WORD = ASCII_UPPER + ASCII_LOWER + ASCII_NUMBER;
+  private static final String ASCII_UPPER = ascii("[A-Z]");
+  private static final String ASCII_LOWER = ascii("[a-z]");
+  private static final String ASCII_NUMBER = ascii("[0-9]");
+  private static final String ASCII_SPACE = ascii("[\\t\\n\\x0B\\f\\r ]");
+  private static final String ASCII_NO_SPACE = ascii("[^\\t\\n\\x0B\\f\\r ]");
+  private static final String ASCII_SYMBOL = ascii("[^\\t\\n\\x0B\\f\\r A-Za-z0-9]");
+
+  /** What may stand before a word. */
+  private static final String ASCII_BEFORE = ascii("[^\\r\\nA-Za-z0-9]");
+
+  /** As {@link #CONTRACTION}, but found missing by a look at one character. */
+  private static final String ASCII_CONTRACTION = "(?:'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL]))?";
 
   /** Cuts a text of ASCII alone as {@link #PATTERN} does. */
   static final Pattern ASCII_PATTERN =
       Pattern.compile(
           String.join(
-                  "|",
-                  "[^\\r\\n%1$s]?[%2$s]*[%3$s]+%6$s",
-                  "[^\\r\\n%1$s]?[%2$s]+[%3$s]*%6$s",
-                  "[%4$s]{1,3}",
-                  " ?[^%5$s%1$s]+[\\r\\n]*",
-                  "[%5$s]*[\\r\\n]+",
-                  "[%5$s]+(?![^%5$s])",
-                  "[%5$s]+")
-              .formatted(
-                  ASCII_WORD, ASCII_UPPER, ASCII_LOWER, ASCII_NUMBER, ASCII_SPACE, CONTRACTION));
+              "|",
+              ASCII_BEFORE + "?" + ASCII_UPPER + "*" + ASCII_LOWER + "+" + ASCII_CONTRACTION,
+              ASCII_BEFORE + "?" + ASCII_UPPER + "+" + ASCII_LOWER + "*" + ASCII_CONTRACTION,
+              ASCII_NUMBER + "{1,3}",
+              " ?" + ASCII_SYMBOL + "+[\\r\\n]*",
+              ASCII_SPACE + "*[\\r\\n]+",
+              ASCII_SPACE + "+(?!" + ASCII_NO_SPACE + ")",
+              ASCII_SPACE + "+"));
 
   /** The published tokenizer encodes pieces of at most this many code points. */
   private static final int MAX_PIECE = 400_000;
@@ -74,6 +80,15 @@ final class SplitPattern {
   private static final int MAX_RUN = 25_000;
 
   private SplitPattern() {}
+
+  /** A class of ASCII one by one: java.util.regex looks up such a class in a table of bits. */
+  private static String ascii(String characters) {
+    Pattern pattern = Pattern.compile(characters);
+    return IntStream.range(0, 0x80)
+        .filter(c -> pattern.matcher(Character.toString(c)).matches())
+        .mapToObj("\\x%02X"::formatted)
+        .collect(Collectors.joining("", "[", "]"));
+  }
 
   /** Whether {@code text} is of ASCII alone. */
   static boolean isAscii(String text) {

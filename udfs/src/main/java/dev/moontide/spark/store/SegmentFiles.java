@@ -11,11 +11,13 @@
  */
 package dev.moontide.spark.store;
 
+import java.io.BufferedOutputStream;
 import java.io.DataOutputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -25,6 +27,7 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RawLocalFileSystem;
 
 /**
  * The segments of a store: files in one folder of any Hadoop file system, each written once under a
@@ -105,8 +108,13 @@ final class SegmentFiles {
     return new Entry(name, bytes, System.currentTimeMillis());
   }
 
-  /** Without a permission to set, for which the local file system starts a process per file. */
   private OutputStream create(Path path) throws IOException {
+    if (files instanceof RawLocalFileSystem local) {
+      // Hadoop would set the file's permissions, for which it starts a process.
+      local.mkdirs(folder);
+      return new BufferedOutputStream(
+          Files.newOutputStream(local.pathToFile(path).toPath()), BUFFER_BYTES);
+    }
     return files.create(
         path,
         true,

@@ -98,7 +98,7 @@ record Session(SparkSession spark, boolean isOwn) implements AutoCloseable {
       configuration.setIfMissing("spark.ui.enabled", "false");
       // Running tasks report their counts with the heartbeat. Spark logs errors where one comes
       // before its start is over.
-      configuration.setIfMissing("spark.executor.heartbeatInterval", "2s");
+      configuration.setIfMissing("spark.executor.heartbeatInterval", "5s");
     }
     return configuration;
   }

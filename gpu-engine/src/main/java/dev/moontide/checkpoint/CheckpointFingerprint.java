@@ -20,8 +20,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -54,9 +52,9 @@ public final class CheckpointFingerprint {
               .collect(Collectors.toList());
       // Reading waits for the disk, not for a core.
       List<byte[]> digests = files.parallelStream().map(CheckpointFingerprint::digest).toList();
-      MessageDigest all = sha256();
+      MessageDigest all = Sha256.digest();
       digests.forEach(all::update);
-      return format(all);
+      return Sha256.format(all);
     } catch (IOException unreadable) {
       throw unreadable(folder, unreadable);
     }
@@ -69,18 +67,18 @@ public final class CheckpointFingerprint {
    * @throws MoontideException of category checkpoint if a file cannot be read
    */
   public static String of(Path folder, List<String> names) {
-    MessageDigest all = sha256();
+    MessageDigest all = Sha256.digest();
     for (String name : names) {
       Path file = folder.resolve(name);
       if (Files.isRegularFile(file)) {
         all.update(digest(file));
       }
     }
-    return format(all);
+    return Sha256.format(all);
   }
 
   private static byte[] digest(Path file) {
-    MessageDigest digest = sha256();
+    MessageDigest digest = Sha256.digest();
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       long size = channel.size();
       digest.update((name(file) + " " + size + "\n").getBytes(StandardCharsets.UTF_8));
@@ -113,20 +111,8 @@ public final class CheckpointFingerprint {
     return file.getFileName().toString();
   }
 
-  private static String format(MessageDigest digest) {
-    return "sha256:" + HexFormat.of().formatHex(digest.digest());
-  }
-
   private static MoontideException unreadable(Path path, IOException cause) {
     return new MoontideException(
         MoontideException.Category.CHECKPOINT, path + " cannot be read: " + cause, cause);
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException impossible) {
-      throw new IllegalStateException(impossible);
-    }
   }
 }

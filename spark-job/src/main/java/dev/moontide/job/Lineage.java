@@ -13,12 +13,9 @@ package dev.moontide.job;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.moontide.checkpoint.Sha256;
 import dev.moontide.spark.ModelHashes;
 import dev.moontide.spark.ModelOptions;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -57,7 +54,7 @@ record Lineage(
               checkpoint.put("template", hashes.template());
             });
     lineage.set("options", JSON.valueToTree(given));
-    lineage.put("options_hash", hash(lineage.get("options").toString()));
+    lineage.put("options_hash", Sha256.of(lineage.get("options").toString()));
     lineage.set("input", JSON.valueToTree(input));
     where.ifPresent(condition -> lineage.put("where", condition));
     limit.ifPresent(rows -> lineage.put("limit", rows));
@@ -66,15 +63,5 @@ record Lineage(
     versions.put("spark", sparkVersion);
     versions.put("java", Runtime.version().toString());
     return lineage;
-  }
-
-  private static String hash(String text) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      byte[] hash = digest.digest(text.getBytes(StandardCharsets.UTF_8));
-      return "sha256:" + HexFormat.of().formatHex(hash);
-    } catch (NoSuchAlgorithmException impossible) {
-      throw new IllegalStateException(impossible);
-    }
   }
 }

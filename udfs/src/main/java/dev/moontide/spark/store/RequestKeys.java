@@ -16,6 +16,7 @@ import dev.moontide.api.GenerationRequest;
 import dev.moontide.api.Objective;
 import dev.moontide.api.SamplingParameters;
 import dev.moontide.api.TokenIds;
+import dev.moontide.checkpoint.Sha256;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -24,7 +25,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.DigestException;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import org.jspecify.annotations.Nullable;
 
@@ -39,7 +39,7 @@ public final class RequestKeys {
 
   private final byte[] scope;
   private final int maxModelLength;
-  private final MessageDigest sha = sha256();
+  private final MessageDigest sha = Sha256.digest();
   private final byte[] hash = new byte[32];
   private ByteBuffer content = ByteBuffer.allocate(1024);
 
@@ -53,7 +53,7 @@ public final class RequestKeys {
    * @param maxModelLength longest prompt and output together, in tokens
    */
   public RequestKeys(String model, int maxModelLength) {
-    this.scope = sha256().digest((VERSION + " " + model).getBytes(StandardCharsets.UTF_8));
+    this.scope = Sha256.digest().digest((VERSION + " " + model).getBytes(StandardCharsets.UTF_8));
     this.maxModelLength = maxModelLength;
   }
 
@@ -109,7 +109,7 @@ public final class RequestKeys {
       }
       content.putDouble(choose.tolerance());
     } else if (!objective.equals(described)) {
-      description = sha256().digest(objective.toString().getBytes(StandardCharsets.UTF_8));
+      description = Sha256.digest().digest(objective.toString().getBytes(StandardCharsets.UTF_8));
       described = objective;
     }
   }
@@ -174,14 +174,6 @@ public final class RequestKeys {
     } catch (IOException impossible) {
       throw new UncheckedIOException(impossible);
     }
-    return sha256().digest(bytes.toByteArray());
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException impossible) {
-      throw new IllegalStateException(impossible);
-    }
+    return Sha256.digest().digest(bytes.toByteArray());
   }
 }

@@ -52,6 +52,12 @@ public final class TokenIds {
     System.arraycopy(ids, from, target, offset, to - from);
   }
 
+  /** How many tokens both begin with. */
+  public int commonPrefix(TokenIds other) {
+    int mismatch = Arrays.mismatch(ids, other.ids);
+    return mismatch < 0 ? ids.length : mismatch;
+  }
+
   /** A copy as an array. */
   public int[] toArray() {
     return ids.clone();

@@ -29,13 +29,9 @@ import java.util.stream.Stream;
 record Output(Path folder) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  /**
-   * The rows in the order of their ids, with every digit. {@code cached_tokens} is left out: it
-   * says what a run had computed before.
-   */
+  /** The rows in the order of their ids, with every digit. */
   List<String> rows() {
     List<ObjectNode> rows = read();
-    rows.forEach(row -> row.remove("cached_tokens"));
     rows.sort(Comparator.comparing(row -> row.path("id").asText()));
     return rows.stream().map(JsonNode::toString).toList();
   }

@@ -33,13 +33,13 @@ class AnswerColumnsTest {
       new ChoiceSet(List.of("good", "bad"), List.of(TokenIds.of(1), TokenIds.of(2)));
 
   private static GenerationResult result(Outcome outcome) {
-    return new GenerationResult(0, 10, 4, outcome);
+    return new GenerationResult(0, 10, 7, outcome);
   }
 
   @Test
   void aLabelHasItsProbabilities() {
     AnswerColumns columns = new AnswerColumns(Task.LABEL);
-    columns.fill(result(new Outcome.Choice(1, DoubleList.of(0.25, 0.75), 3)), CHOICES);
+    columns.fill(result(new Outcome.Choice(1, DoubleList.of(0.25, 0.75), 3)), CHOICES, 4);
     InternalRow row = columns.row();
     assertEquals("bad", row.getUTF8String(0).toString());
     assertEquals("stop", row.getUTF8String(1).toString());
@@ -59,7 +59,7 @@ class AnswerColumnsTest {
     ChoiceSet others =
         new ChoiceSet(List.of("up", "down"), List.of(TokenIds.of(1), TokenIds.of(2)));
     for (ChoiceSet choices : List.of(CHOICES, others, CHOICES)) {
-      columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 1)), choices);
+      columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 1)), choices, 4);
       assertEquals(choices.names().get(0), columns.label());
     }
   }
@@ -67,7 +67,7 @@ class AnswerColumnsTest {
   @Test
   void aChoiceWithoutProbabilitiesIsAResponse() {
     AnswerColumns columns = new AnswerColumns(Task.GENERATE);
-    columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 3)), CHOICES);
+    columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 3)), CHOICES, 4);
     assertEquals(6, columns.row().numFields());
     assertEquals("good", columns.row().getUTF8String(0).toString());
     assertNull(columns.label());
@@ -76,12 +76,12 @@ class AnswerColumnsTest {
   @Test
   void scoresAreSummedUp() {
     AnswerColumns columns = new AnswerColumns(Task.SCORE);
-    columns.fill(result(new Outcome.Scores(FloatList.of(-1f, -2f, -3f))), null);
+    columns.fill(result(new Outcome.Scores(FloatList.of(-1f, -2f, -3f))), null, 4);
     assertArrayEquals(new float[] {-1f, -2f, -3f}, columns.row().getArray(6).toFloatArray());
     assertEquals(-6.0, columns.row().getDouble(7));
     assertEquals(Math.exp(2), columns.row().getDouble(8), 1e-12);
     assertTrue(columns.row().isNullAt(0), "nothing was generated");
-    columns.fill(result(new Outcome.Scores(FloatList.of())), null);
+    columns.fill(result(new Outcome.Scores(FloatList.of())), null, 4);
     assertEquals(0.0, columns.row().getDouble(7));
     assertTrue(columns.row().isNullAt(8), "one token has no perplexity");
   }
@@ -89,14 +89,14 @@ class AnswerColumnsTest {
   @Test
   void nothingOfARowIsLeftForTheNext() {
     AnswerColumns columns = new AnswerColumns(Task.LABEL);
-    columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 3)), CHOICES);
+    columns.fill(result(new Outcome.Choice(0, DoubleList.of(0.75, 0.25), 3)), CHOICES, 4);
     assertNull(columns.error());
     columns.fillError("no text");
     assertNotNull(columns.error());
     for (int i = 0; i < columns.row().numFields(); i++) {
       assertEquals(i != 1 && i != 2, columns.row().isNullAt(i), "column " + i);
     }
-    columns.fill(result(new Outcome.Failure("too long")), null);
+    columns.fill(result(new Outcome.Failure("too long")), null, 4);
     assertEquals("too long", columns.row().getUTF8String(2).toString());
     assertEquals(10, columns.promptTokens());
     assertEquals(0, columns.completionTokens());

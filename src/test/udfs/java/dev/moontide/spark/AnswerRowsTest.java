@@ -35,6 +35,7 @@ import java.util.stream.Stream;
 import org.apache.spark.TaskKilledException;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.junit.jupiter.api.Test;
@@ -45,15 +46,23 @@ class AnswerRowsTest {
   private static final JobOptions GENERATE =
       JobOptions.fromMap(Map.of("model", "m", "text-column", "text"));
 
-  /** The text's characters as tokens; null has no prompt. */
+  /** The text's characters as tokens, of which all but two are cached; null has no prompt. */
   private static final Inference.Prompter PROMPTER =
-      (id, row) -> {
-        if (row.isNullAt(1)) {
-          throw MoontideException.row("no text");
+      new Inference.Prompter() {
+        @Override
+        public GenerationRequest request(long id, InternalRow row) {
+          if (row.isNullAt(1)) {
+            throw MoontideException.row("no text");
+          }
+          int[] tokens = row.getUTF8String(1).toString().chars().toArray();
+          return new GenerationRequest(
+              id, TokenIds.of(tokens), new Objective.Sample(GENERATE.sampling(), 0, 0));
         }
-        int[] tokens = row.getUTF8String(1).toString().chars().toArray();
-        return new GenerationRequest(
-            id, TokenIds.of(tokens), new Objective.Sample(GENERATE.sampling(), 0, 0));
+
+        @Override
+        public int cachedTokens(TokenIds prompt) {
+          return prompt.length() - 2;
+        }
       };
 
   /** The prompt again, in capitals. */
@@ -103,13 +112,14 @@ class AnswerRowsTest {
                   "error",
                   "an exclamation",
                   ("!row" + id).length(),
-                  1,
+                  ("!row" + id).length() - 2,
                   null),
               row);
         } else {
           int length = ("row" + id).length();
           assertEquals(
-              RowFactory.create(id, "row" + id, "ROW" + id, "length", null, length, 1, length),
+              RowFactory.create(
+                  id, "row" + id, "ROW" + id, "length", null, length, length - 2, length),
               row);
         }
       }

@@ -55,14 +55,21 @@ class RowPrompterTest {
     return RowFactory.create(7L, text, "T", List.of(1L, 2L), "[]", List.of("yes", "no"));
   }
 
-  private static GenerationRequest request(Row row, String... options) {
+  private static RowPrompter prompter(String... options) {
     Map<String, String> map = new HashMap<>(Map.of("model", FOLDER.toString()));
     for (int i = 0; i < options.length; i += 2) {
       map.put(options[i], options[i + 1]);
     }
-    RowPrompter prompter =
-        new RowPrompter(
-            JobOptions.fromMap(map), SCHEMA, CheckpointText.of(FOLDER), MAX_MODEL_LENGTH);
+    return new RowPrompter(
+        JobOptions.fromMap(map), SCHEMA, CheckpointText.of(FOLDER), MAX_MODEL_LENGTH);
+  }
+
+  private static int cachedTokens(Row row, String... options) {
+    return prompter(options).cachedTokens(request(row, options).prompt());
+  }
+
+  private static GenerationRequest request(Row row, String... options) {
+    RowPrompter prompter = prompter(options);
     return ArrowRow.with(SCHEMA, row, arrow -> prompter.request(3, arrow));
   }
 
@@ -94,6 +101,22 @@ class RowPrompterTest {
         "⟨system⟩system⟨middle⟩Be T.⟨end⟩⟨user⟩user⟨middle⟩hi⟨end⟩⟨assistant⟩assistant⟨middle⟩",
         prompt(row("hi"), "text-column", "text", "system", "Be {{ title }}."));
     assertEquals("hi", prompt(row("hi"), "text-column", "text", "raw", "true"));
+  }
+
+  @Test
+  void whatTheJobsPromptsShareCountsAsCached() {
+    String[] system = {"prompt", "Hi {{ title }}: {{ text }}", "system", "Be kind."};
+    // ⟨system⟩system⟨middle⟩Be kind.⟨end⟩ ⟨user⟩user⟨middle⟩Hi
+    assertEquals(17 + 9, cachedTokens(row("a"), system));
+    assertEquals(17 + 9, cachedTokens(row("b".repeat(50)), system));
+    // Nothing but the first column's own text can be equal.
+    assertEquals(0, cachedTokens(row("hi"), "text-column", "text", "raw", "true"));
+    assertEquals(0, cachedTokens(row("hi"), "ids-column", "ids"));
+    assertEquals(6, cachedTokens(row("hi"), "text-column", "text"));
+    assertEquals(0, cachedTokens(row("hi"), "text-column", "text", "prefix-cache", "false"));
+    // A prompt's last token is computed, whatever the prompt; and no text is no number of columns.
+    assertEquals(5, cachedTokens(row("hi"), "prompt", "always", "raw", "true"));
+    assertEquals(0, cachedTokens(row("hi"), "prompt", "{{ ids[0] / 2 }}", "raw", "true"));
   }
 
   @Test

@@ -110,10 +110,6 @@ final class AnswerColumns {
     return count(PROMPT_TOKENS);
   }
 
-  int cachedTokens() {
-    return count(CACHED_TOKENS);
-  }
-
   int completionTokens() {
     return count(COMPLETION_TOKENS);
   }
@@ -153,8 +149,10 @@ final class AnswerColumns {
    * Fills the columns from the engine's answer.
    *
    * @param choices what the row was to choose from, if it was
+   * @param cachedTokens see {@link Inference.Prompter#cachedTokens}; what was in fact cached
+   *     differs from run to run
    */
-  void fill(GenerationResult result, @Nullable ChoiceSet choices) {
+  void fill(GenerationResult result, @Nullable ChoiceSet choices, int cachedTokens) {
     if (result.outcome() instanceof Outcome.Failure failure) {
       fillError(failure.message());
     } else {
@@ -163,7 +161,7 @@ final class AnswerColumns {
       values[COMPLETION_TOKENS] = 0;
     }
     values[PROMPT_TOKENS] = result.promptTokens();
-    values[CACHED_TOKENS] = result.cachedTokens();
+    values[CACHED_TOKENS] = cachedTokens;
     if (result.outcome() instanceof Outcome.Completion completion) {
       values[RESPONSE] = UTF8String.fromString(completion.text());
       values[FINISH_REASON] = completion.finishReason() == FinishReason.LENGTH ? LENGTH : STOP;

@@ -123,9 +123,8 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
   }
 
   private void leaveReused(GenerationResult result) {
-    answer.fill(result, input.choices(result.id()));
     tally.countReused();
-    leave(result.id());
+    leave(result);
   }
 
   private void takeResult() {
@@ -140,8 +139,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
       GenerationResult result = results.next();
       requests.inEngine--;
       shared.keep(result);
-      answer.fill(result, input.choices(result.id()));
-      leave(result.id());
+      leave(result);
     } else {
       results.close();
       results = null;
@@ -153,6 +151,13 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
     if (results == null || !results.isReady()) {
       output.flush();
     }
+  }
+
+  private void leave(GenerationResult result) {
+    long id = result.id();
+    tally.countCached(result);
+    answer.fill(result, input.choices(id), input.cachedTokens(id));
+    leave(id);
   }
 
   /** Writes a row to the output with what {@link #answer} holds, and lets it go. */
@@ -240,6 +245,7 @@ final class AnswerRows implements Iterator<Row>, AutoCloseable {
         if (request.objective() instanceof Objective.Choose choose) {
           input.keepChoices(id, choose.choices());
         }
+        input.keepCachedTokens(id, inference.prompter().cachedTokens(request.prompt()));
         tally.addPromptNanos(System.nanoTime() - drawn);
         ask(request);
       } catch (MoontideException e) {

@@ -93,7 +93,8 @@ final class CallQuestions {
 
   /** Gives {@code answer} what the engine says. */
   void answer(CallAnswer answer, GenerationResult result, Tally tally) {
-    columns.fill(result, answer.choices());
+    tally.countCached(result);
+    columns.fill(result, answer.choices(), 0); // no function's answer has cached_tokens
     answer.done(counted(tally));
   }
 

@@ -12,6 +12,7 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.GenerationRequest;
+import dev.moontide.api.TokenIds;
 import dev.moontide.engine.ResultStream;
 import dev.moontide.spark.store.RequestKeys;
 import java.io.Serializable;
@@ -36,6 +37,14 @@ public record Inference(
      * @throws dev.moontide.api.MoontideException of category row if the row has none
      */
     GenerationRequest request(long id, InternalRow row);
+
+    /**
+     * How many of {@code prompt}'s first tokens the job's prompts have in common, which an engine
+     * therefore computes once: a number that depends on the prompt and the options alone.
+     */
+    default int cachedTokens(TokenIds prompt) {
+      return 0;
+    }
   }
 
   /** Opens what a task computes with, on its executor. */

@@ -35,6 +35,7 @@ final class InputRows implements AutoCloseable {
     final ArrowBatch arrow;
     final long[] rowBytes = new long[ArrowBatch.MAX_ROWS];
     final @Nullable ChoiceSet[] choices = new ChoiceSet[ArrowBatch.MAX_ROWS];
+    final int[] cachedTokens = new int[ArrowBatch.MAX_ROWS];
     int drawn;
     int released;
 
@@ -122,6 +123,16 @@ final class InputRows implements AutoCloseable {
   /** What {@link #keepChoices} kept, if anything. */
   @Nullable ChoiceSet choices(long id) {
     return batch(id).choices[place(id)];
+  }
+
+  /** Keeps a row's number of {@link Inference.Prompter#cachedTokens} as long as the row. */
+  void keepCachedTokens(long id, int tokens) {
+    batch(id).cachedTokens[place(id)] = tokens;
+  }
+
+  /** What {@link #keepCachedTokens} kept. */
+  int cachedTokens(long id) {
+    return batch(id).cachedTokens[place(id)];
   }
 
   /** Lets a row go; its batch, when it was the last. */

@@ -119,6 +119,29 @@ final class PromptEncoder {
     return checkpoint.chatTemplate().encode(messages, addGenerationPrompt);
   }
 
+  /**
+   * The tokens that the job's prompts have in common, as far as a trial shows: where those of two
+   * rows part that have different texts in every column. None if neither row has a prompt.
+   */
+  TokenIds commonPrefix() {
+    try {
+      TokenIds one = encode(trial("a"));
+      return TokenIds.copyOfRange(one.toArray(), 0, one.commonPrefix(encode(trial("1"))));
+    } catch (MoontideException e) {
+      if (e.category() != MoontideException.Category.ROW) {
+        throw e;
+      }
+      return TokenIds.of();
+    }
+  }
+
+  private RowTexts trial(String text) {
+    Map<String, @Nullable Object> values = new HashMap<>();
+    columns.forEach(column -> values.put(column.name(), text));
+    return new RowTexts(
+        values, conversations == null ? List.of() : List.of(ChatMessage.of("user", text)));
+  }
+
   private String text(RowTexts texts) {
     String column = ((Source.Text) source).column();
     if (texts.values().get(column) instanceof String text) {

@@ -41,6 +41,7 @@ final class RowPrompter implements Inference.Prompter {
   private final @Nullable Column continuation;
   private final @Nullable ChoiceSet fixedChoices;
   private final @Nullable Truncation truncation;
+  private final TokenIds commonPrefix;
 
   /**
    * @param schema columns of the rows, as {@link Columns} checked them
@@ -74,6 +75,8 @@ final class RowPrompter implements Inference.Prompter {
         options.prompt().longPrompt() == LongPrompt.ERROR
             ? null
             : new Truncation(options.prompt().longPrompt());
+    commonPrefix =
+        encoder == null || !options.model().prefixCache() ? TokenIds.of() : encoder.commonPrefix();
   }
 
   @Override
@@ -84,6 +87,12 @@ final class RowPrompter implements Inference.Prompter {
     }
     TokenIds prompt = prompt(row, limit(choices));
     return new GenerationRequest(id, prompt, objective(row, prompt, choices));
+  }
+
+  @Override
+  public int cachedTokens(TokenIds prompt) {
+    // The last token is computed for what follows it.
+    return Math.min(commonPrefix.commonPrefix(prompt), Math.max(0, prompt.length() - 1));
   }
 
   /** A text after its prompt, each made into tokens by itself, as a model would have written it. */

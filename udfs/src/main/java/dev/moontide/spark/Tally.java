@@ -11,6 +11,7 @@
  */
 package dev.moontide.spark;
 
+import dev.moontide.api.GenerationResult;
 import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -44,7 +45,6 @@ final class Tally {
       reasons.merge(ErrorReason.of(error), 1L, Long::sum);
     }
     promptTokens += answer.promptTokens();
-    cachedTokens += answer.cachedTokens();
     completionTokens += answer.completionTokens();
     String label = answer.label();
     if (label != null) {
@@ -54,6 +54,11 @@ final class Tally {
       truths++;
       correct += truth.equals(label) ? 1 : 0;
     }
+  }
+
+  /** Counts what the engine had computed of a prompt before; {@code result} is its answer. */
+  void countCached(GenerationResult result) {
+    cachedTokens += result.cachedTokens();
   }
 
   /** Counts a row whose answer was not computed for it. */

@@ -13,6 +13,7 @@
 # Checks and times the CUDA backend on this machine's GPU, and runs the demonstration through Spark on it, from what
 # pack.sh packed, in less than ten minutes:
 #   check   operations against float64, bit invariance, the small models' goldens and engines
+#   cpu     the CPU backend's operations and bits on this machine's processor, and as older ones compute
 #   kernels the kernels for sm_90 by themselves: against float64 on odd shapes with poisoned memory, bits
 #   job     the demonstration's two jobs on the GPU and on the CPU (run-job.sh)
 #   cluster the demonstration on a cluster of this machine's GPUs, if it has two or more (run-cluster.sh)
@@ -32,9 +33,9 @@ mkdir -p "$1"
 results=$(realpath "$1")
 shift
 parts=("$@")
-((${#parts[@]} > 0)) || parts=(check kernels job cluster time draw load memory)
+((${#parts[@]} > 0)) || parts=(check cpu kernels job cluster time draw load memory)
 for part in "${parts[@]}"; do
-  [[ $part =~ ^(check|kernels|job|job=cuda|job=cpu|job=bench|cluster|time|draw|load|memory)$ ]] || {
+  [[ $part =~ ^(check|cpu|kernels|job|job=cuda|job=cpu|job=bench|cluster|time|draw|load|memory)$ ]] || {
     echo "run.sh: there is no part $part" >&2
     exit 2
   }
@@ -84,6 +85,7 @@ export JAVA_HOME=$bundle/java
 } 2>&1 | tee "$results/machine.txt"
 
 tests=dev.moontide
+precision='dev.moontide.api.EngineOptions$Precision'
 goldens="$tests.model.GoldenLogitsTest#cudaAgreesInNormAndFirstChoice(java.lang.String,dev.moontide.cuda.KernelPath)"
 
 # timings PATH SECONDS FILE ARGUMENTS...: steps on a path's kernels.
@@ -100,6 +102,14 @@ for part in "${parts[@]}"; do
         "$tests.model.GoldenLogitsTest#hopperAgreesInNormAndFirstChoice" "$goldens" \
         "$tests.engine.EngineInvarianceTest#sameBitsOnAGpuAloneAndInAnyBatch(java.lang.String,int,java.lang.String)" \
         $tests.engine.DeviceDrawsTest
+      ;;
+    cpu)
+      for isa in ALL AVX512_CORE_BF16 AVX512_CORE AVX2; do
+        ONEDNN_MAX_CPU_ISA=$isa OMP_NUM_THREADS=1 run "cpu: $isa" 60 "cpu-$isa.txt" "${java[@]}" \
+          dev.moontide.device.DeviceTests $tests.cpu.MatmulKernelTest $tests.cpu.CpuOpsAgreementTest \
+          $tests.cpu.CpuAttentionTest $tests.cpu.CpuBitInvarianceTest \
+          "$tests.engine.EngineInvarianceTest#sameBitsAloneAndInAnyBatch(java.lang.String,$precision,int)"
+      done
       ;;
     kernels)
       run "kernels: hopper" 60 kernels.txt "$bundle/kernels/kernels" --check

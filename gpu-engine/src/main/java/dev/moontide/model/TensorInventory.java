@@ -11,12 +11,14 @@
  */
 package dev.moontide.model;
 
+import dev.moontide.api.MoontideException;
 import dev.moontide.checkpoint.Checkpoint;
 import dev.moontide.checkpoint.Problems;
 import dev.moontide.checkpoint.Quantization;
 import dev.moontide.checkpoint.StoredMatrix;
 import dev.moontide.model.ExpectedTensor.Kind;
 import dev.moontide.tensor.DType;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -57,6 +59,20 @@ public final class TensorInventory {
   static TensorInventory of(ModelConfig config, Checkpoint checkpoint) {
     boolean nested = checkpoint.names().stream().anyMatch(name -> name.startsWith(NESTED_PREFIX));
     return new TensorInventory(config, nested ? NESTED_PREFIX : "");
+  }
+
+  /**
+   * Checks that the checkpoint in {@code folder} has what its config calls for; reads the headers
+   * of its files alone.
+   *
+   * @throws MoontideException that lists everything wrong with it
+   */
+  public static void check(Path folder) {
+    ModelConfig config = ModelConfig.load(folder);
+    Checkpoint checkpoint = Checkpoint.open(folder);
+    Problems problems = new Problems();
+    of(config, checkpoint).check(checkpoint, problems);
+    problems.throwIfAny(folder);
   }
 
   /** All of them, in the order of the model. */

@@ -73,6 +73,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
           List.of(
               one("system", "TEXT", "The system message."),
               one("prompt", "TEMPLATE", "Jinja over the row's columns, e.g. '{{ text }}'."),
+              one(
+                  "text-column",
+                  "COLUMN",
+                  "The text that is the prompt. Default of label and score: text."),
               flag("chat", "Use the chat template. Default: where the checkpoint has one."),
               flag("raw", "No chat template: the model continues the prompt."),
               one("messages-column", "COLUMN", "OpenAI messages, in place of a prompt."),
@@ -86,7 +90,6 @@ record OptionGroup(String heading, List<CommandOption> options) {
       new OptionGroup(
           "Scores",
           List.of(
-              one("text-column", "COLUMN", "The text to score. Default: text."),
               one(
                   "continuation-column",
                   "COLUMN",
@@ -96,7 +99,6 @@ record OptionGroup(String heading, List<CommandOption> options) {
       new OptionGroup(
           "Labels",
           List.of(
-              one("text-column", "COLUMN", "The text to label. Default: text."),
               one("labels", "A,B,C", "The labels."),
               one("labels-file", "FILE", "The labels, one a line."),
               one("choices-column", "COLUMN", "A row's own labels, an array of strings."),

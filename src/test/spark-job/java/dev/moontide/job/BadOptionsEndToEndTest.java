@@ -52,7 +52,6 @@ class BadOptionsEndToEndTest extends EndToEnd {
           label    --labels-file {folder}/empty.jsonl          | empty.jsonl, which is empty
           label    --labels-file {folder}/latin1.txt           | latin1.txt, which cannot be read (it is not UTF-8)
           label    --labels a,b --input nosuch://x/y.jsonl     | nosuch://x/y.jsonl is on no file system that is known
-          label    --labels a,b --output /proc/nosuch/out      | --output /proc/nosuch/out cannot be written
           label    --choices-column text                       | choices-column names the column text
           label    --labels a,b --where nosuch=1               | --where is nosuch=1
           label    --labels a,b --input-format nosuch          | nosuch
@@ -159,6 +158,22 @@ class BadOptionsEndToEndTest extends EndToEnd {
     assertTrue(run.err().contains("num_hidden_layers is six, expected"), run.err());
   }
 
+  @Test
+  void aCheckpointThatIsNotWholeIsToldBeforeAnythingRuns() throws Exception {
+    String model = modelWithoutWeights();
+    String input = write("in.jsonl", "{\"text\": \"x\"}\n");
+    String[] options = {
+      "--labels", "a,b", "--model", model, "--input", input, "--output", path("out")
+    };
+    CommandLineRun run = run("label", options);
+    assertEquals(1, run.status(), run.err());
+    assertEquals(1, run.err().lines().count(), run.err());
+    assertTrue(run.err().contains("neither model.safetensors.index.json nor"), run.err());
+    assertFalse(Files.exists(folder.resolve("_out.moontide")));
+    CommandLineRun sql = run("sql", "--model", model, "SELECT ai_gen('x')");
+    assertEquals(1, sql.status(), sql.err());
+  }
+
   private static void assertTold(CommandLineRun run, String told) {
     assertEquals(2, run.status(), run.err());
     assertEquals(1, run.err().lines().count(), run.err());
@@ -204,7 +219,11 @@ class BadOptionsEndToEndTest extends EndToEnd {
   @Test
   void anOutputIsReplacedOnlyWhereThatIsAskedFor() {
     String input = write("in.jsonl", "{\"id\": 1, \"text\": \"hello\"}\n");
-    String[] options = {"--labels", "greeting,goodbye", "--input", input, "--output", path("out")};
+    String[] options = {
+      "--labels", "greeting,goodbye", "--input", input, "--output", "/proc/nosuch/out"
+    };
+    assertTold(run("label", options), "--output /proc/nosuch/out cannot be written: ");
+    options[options.length - 1] = path("out");
     done("label", options);
     assertTold(run("label", options), "--overwrite");
     assertEquals(1, output("out").count());

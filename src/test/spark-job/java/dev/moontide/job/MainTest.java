@@ -69,6 +69,7 @@ class MainTest {
           label --model x --labels a,b            | --input is missing
           label --model x --labels a,b --input y  | --output is missing
           generate --model x                      | prompt
+          generate --model x --text-column body   | --input is missing
           generate --model x --prompt p --temperature hot                     | hot
           generate --model x --prompt p --temperature -1                      | -1
           score --model x --input y --output z --limit 0                      | --limit is 0

@@ -18,6 +18,7 @@ import dev.moontide.api.TokenRanges;
 import dev.moontide.checkpoint.CheckpointFingerprint;
 import dev.moontide.engine.Engine;
 import dev.moontide.model.ModelConfig;
+import dev.moontide.model.TensorInventory;
 import dev.moontide.spark.store.RequestKeys;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,6 +26,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkEnv;
@@ -41,6 +43,9 @@ final class EngineSource implements Inference.Source {
   /** Of the JVM's checkpoints, which do not change while they are in use. */
   private static final Map<Path, String> FINGERPRINTS = new ConcurrentHashMap<>();
 
+  /** Those found to have every tensor. */
+  private static final Set<Path> WHOLE = ConcurrentHashMap.newKeySet();
+
   /** Where this host's copies of remote checkpoints are, by their URIs. */
   private static final Map<String, Path> COPIES = new ConcurrentHashMap<>();
 
@@ -55,6 +60,11 @@ final class EngineSource implements Inference.Source {
       int maxModelLength = Engine.maxModelLength(engine);
       new RowPrompter(options, schema, CheckpointText.of(engine.model()), maxModelLength);
       checkTokenIds(options.sampling().allowedTokenIds(), engine.model());
+      // Last, so that options are told first; what is damaged shows before any executor works.
+      if (!model.isRemote() && !WHOLE.contains(engine.model())) {
+        TensorInventory.check(engine.model());
+        WHOLE.add(engine.model());
+      }
     } else if (isLocal) {
       throw MoontideException.configuration(
           "model is %s: allowed is a checkpoint's folder, and there is none", engine.model());

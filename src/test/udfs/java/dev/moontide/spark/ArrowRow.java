@@ -13,6 +13,7 @@ package dev.moontide.spark;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -21,6 +22,7 @@ import org.apache.arrow.memory.RootAllocator;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
 import org.apache.spark.sql.types.StructType;
 import scala.jdk.javaapi.CollectionConverters;
 
@@ -32,9 +34,25 @@ final class ArrowRow {
   static <T> T with(StructType schema, Row row, Function<InternalRow, T> function) {
     try (BufferAllocator allocator = new RootAllocator();
         InputRows rows =
-            InputRows.of(List.of((Row) withScalaValues(row)).iterator(), schema, allocator)) {
+            new InputRows(internal(schema, List.of(row).iterator()), schema, allocator)) {
       return function.apply(rows.row(rows.next()));
     }
+  }
+
+  /** Rows as Spark has them inside, each valid until the next. */
+  static Iterator<InternalRow> internal(StructType schema, Iterator<Row> rows) {
+    var serializer = ExpressionEncoder.apply(schema, true).createSerializer();
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        return rows.hasNext();
+      }
+
+      @Override
+      public InternalRow next() {
+        return serializer.apply((Row) withScalaValues(rows.next()));
+      }
+    };
   }
 
   /** Lists and maps in rows are Scala's, unless Spark makes the rows itself. */

@@ -92,8 +92,8 @@ class EngineResourcesTest extends SqlTest {
     Dataset<Row> rows = session().table("t");
     Dataset<Row> computed =
         Moontide.inStageOfItsOwn(
-            rows,
-            part -> part,
+            rows.as(InternalRows.encoder(rows.schema())),
+            new InternalRowsTest.ThroughArrow(rows.schema()),
             rows.schema(),
             stage -> {
               stage.setName("given GPUs");

@@ -55,7 +55,7 @@ final class Partition implements AutoCloseable {
     String truth = options.output().truthColumn();
     answers =
         new AnswerRows(
-            InputRows.of(rows, input, allocator),
+            new InputRows(ArrowRow.internal(input, rows), input, allocator),
             OutputRows.of(schema, allocator),
             new Inference(prompter, engine),
             results,

@@ -13,11 +13,13 @@ package dev.moontide.spark;
 
 import dev.moontide.spark.store.ResultFolder;
 import dev.moontide.spark.store.TaskResults;
+import java.util.Collections;
 import java.util.Iterator;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.util.ArrowUtils;
 import org.apache.spark.util.TaskCompletionListener;
@@ -40,12 +42,12 @@ record GenerationPartition(
     Inference.Source source,
     @Nullable ResultFolder folder,
     JobMetrics metrics)
-    implements MapPartitionsFunction<Row, Row> {
+    implements MapPartitionsFunction<InternalRow, Row> {
 
   @Override
-  public Iterator<Row> call(Iterator<Row> rows) {
+  public Iterator<Row> call(Iterator<InternalRow> rows) {
     if (!rows.hasNext()) {
-      return rows; // spares an empty partition the engine
+      return Collections.emptyIterator(); // spares an empty partition the engine
     }
     TaskContext task = TaskContext.get();
     task.addTaskFailureListener(new LostDevice());
@@ -59,7 +61,7 @@ record GenerationPartition(
     String truth = options.output().truthColumn();
     AnswerRows answers =
         new AnswerRows(
-            InputRows.of(rows, inputSchema, allocator),
+            new InputRows(rows, inputSchema, allocator),
             OutputRows.of(outputSchema, allocator),
             inference,
             results,

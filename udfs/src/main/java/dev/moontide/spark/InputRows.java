@@ -12,15 +12,11 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.ChoiceSet;
-import java.util.HashMap;
 import java.util.Iterator;
-import java.util.Map;
 import java.util.NoSuchElementException;
-import java.util.function.Function;
 import org.apache.arrow.memory.BufferAllocator;
-import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
-import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
+import org.apache.spark.sql.catalyst.expressions.UnsafeProjection;
 import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
 import org.apache.spark.sql.types.StructType;
 import org.jspecify.annotations.Nullable;
@@ -44,32 +40,31 @@ final class InputRows implements AutoCloseable {
     }
   }
 
-  private final Iterator<Row> rows;
-  private final Function<Row, InternalRow> serializer;
+  private final Iterator<InternalRow> rows;
+  private final UnsafeProjection unsafe;
   private final ArrowBatches arrowBatches;
-  private final Map<Long, Batch> batches = new HashMap<>();
+
+  /** Those from number {@link #first} to {@link #batchCount}; a number's last bits say where. */
+  private @Nullable Batch[] batches = new Batch[16];
+
+  private long first;
   private long batchCount;
 
   /** The batch rows are drawn from; null once they all are. */
   private @Nullable Batch current;
 
-  /** A row that had no room in the current batch: the serializer's own, until its next call. */
+  /** A row that had no room in the current batch: the iterator's own, until its next call. */
   private @Nullable UnsafeRow ahead;
 
-  private InputRows(
-      Iterator<Row> rows, Function<Row, InternalRow> serializer, ArrowBatches arrowBatches) {
+  /**
+   * @param rows each valid until the next
+   * @param schema their columns
+   * @param allocator what their batches belong to
+   */
+  InputRows(Iterator<InternalRow> rows, StructType schema, BufferAllocator allocator) {
     this.rows = rows;
-    this.serializer = serializer;
-    this.arrowBatches = arrowBatches;
-  }
-
-  /** The rows of a partition, in batches that belong to {@code allocator}. */
-  static InputRows of(Iterator<Row> rows, StructType schema, BufferAllocator allocator) {
-    // Lenient: takes dates and times of both of Java's APIs, whichever the session gives.
-    ExpressionEncoder.Serializer<Row> serializer =
-        ExpressionEncoder.apply(schema, true).createSerializer();
-    return new InputRows(
-        rows, serializer::apply, new ArrowBatches(ArrowBatch.schema(schema), allocator));
+    unsafe = UnsafeProjection.create(schema);
+    arrowBatches = new ArrowBatches(ArrowBatch.schema(schema), allocator);
   }
 
   boolean hasNext() {
@@ -89,10 +84,11 @@ final class InputRows implements AutoCloseable {
 
   private Batch fill() {
     Batch batch = new Batch(arrowBatches.take());
-    batches.put(batchCount++, batch);
+    put(batch);
     while (true) {
       if (ahead == null && rows.hasNext()) {
-        ahead = (UnsafeRow) serializer.apply(rows.next());
+        InternalRow row = rows.next();
+        ahead = row instanceof UnsafeRow known ? known : unsafe.apply(row);
       }
       if (ahead == null || !batch.arrow.hasRoomFor(ahead.getSizeInBytes())) {
         break;
@@ -103,6 +99,17 @@ final class InputRows implements AutoCloseable {
     }
     batch.arrow.finish();
     return batch;
+  }
+
+  private void put(Batch batch) {
+    if (batchCount - first == batches.length) {
+      @Nullable Batch[] more = new Batch[2 * batches.length];
+      for (long i = first; i < batchCount; i++) {
+        more[(int) i & (more.length - 1)] = batches[index(i)];
+      }
+      batches = more;
+    }
+    batches[index(batchCount++)] = batch;
   }
 
   /** A row that has not been released: a view, valid until the next call. */
@@ -140,17 +147,25 @@ final class InputRows implements AutoCloseable {
     Batch batch = batch(id);
     batch.choices[place(id)] = null;
     if (++batch.released == batch.arrow.rows()) {
-      batches.remove(id / ArrowBatch.MAX_ROWS);
+      batches[index(id / ArrowBatch.MAX_ROWS)] = null;
+      while (first < batchCount && batches[index(first)] == null) {
+        first++;
+      }
       arrowBatches.giveBack(batch.arrow);
     }
   }
 
   private Batch batch(long id) {
-    Batch batch = batches.get(id / ArrowBatch.MAX_ROWS);
+    long number = id / ArrowBatch.MAX_ROWS;
+    Batch batch = number < first || number >= batchCount ? null : batches[index(number)];
     if (batch == null) {
       throw new IllegalStateException("row " + id + " is not here, or was released");
     }
     return batch;
+  }
+
+  private int index(long number) {
+    return (int) number & (batches.length - 1);
   }
 
   private static int place(long id) {
@@ -159,8 +174,13 @@ final class InputRows implements AutoCloseable {
 
   @Override
   public void close() {
-    batches.values().forEach(batch -> batch.arrow.close());
-    batches.clear();
+    for (Batch batch : batches) {
+      if (batch != null) {
+        batch.arrow.close();
+      }
+    }
+    batches = new Batch[batches.length];
+    first = batchCount;
     arrowBatches.close();
     current = null;
   }

@@ -23,6 +23,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.types.StructType;
 import org.jspecify.annotations.Nullable;
 
@@ -79,7 +80,7 @@ public final class Moontide {
     StructType schema = rows.schema();
     StructType output = Columns.withAnswer(schema, options);
     source.check(onExecutors, schema, context.isLocal());
-    MapPartitionsFunction<Row, Row> partition =
+    MapPartitionsFunction<InternalRow, Row> partition =
         new GenerationPartition(
             onExecutors,
             schema,
@@ -88,9 +89,10 @@ public final class Moontide {
             resultFolder(rows.sparkSession()),
             metrics(rows.sparkSession()));
     EngineResources resources = options.resources();
+    Dataset<InternalRow> read = rows.as(InternalRows.encoder(schema));
     return resources == null
-        ? rows.mapPartitions(partition, Encoders.row(output))
-        : inStageOfItsOwn(rows, partition, output, resources::give);
+        ? read.mapPartitions(partition, Encoders.row(output))
+        : inStageOfItsOwn(read, partition, output, resources::give);
   }
 
   /**
@@ -100,8 +102,8 @@ public final class Moontide {
    * @param give says on which executors that stage runs
    */
   static Dataset<Row> inStageOfItsOwn(
-      Dataset<Row> rows,
-      MapPartitionsFunction<Row, Row> partition,
+      Dataset<InternalRow> rows,
+      MapPartitionsFunction<InternalRow, Row> partition,
       StructType output,
       UnaryOperator<RDD<Row>> give) {
     if (rows.isStreaming()) {
@@ -109,7 +111,8 @@ public final class Moontide {
           "engine-resources are given for a stream, whose batches Spark plans alone: leave them"
               + " out, and start the application with executors that can compute");
     }
-    JavaRDD<Row> read = rows.javaRDD();
+    // A shuffle keeps rows for a while, and these are valid until the next.
+    JavaRDD<InternalRow> read = rows.javaRDD().map(InternalRow::copy);
     int partitions = Math.max(1, read.getNumPartitions());
     JavaRDD<Row> computed = read.repartition(partitions).mapPartitions(partition::call);
     return rows.sparkSession()

@@ -37,6 +37,19 @@ class SqlFunctionsTest extends SqlTest {
   }
 
   @Test
+  void argumentsMayBeNamed() {
+    check(
+        """
+        SELECT ai_gen(prompt => text), ai_classify(text, labels => array('b', 'c')),
+               ai_query(options => map('seed', '1'), prompt => k).response,
+               ai_score(continuation => 'xyz', PROMPT => text)
+        FROM few
+        """,
+        List.of("B2|b|B|-3.0", "C3|c|C|-3.0"),
+        list("b2 c3 ?b2 ?c3 b c b2xyz c3xyz"));
+  }
+
+  @Test
   void aNullArgumentHasANullAnswerAndAFailedRowTooButItsErrorCanBeRead() {
     check(
         """

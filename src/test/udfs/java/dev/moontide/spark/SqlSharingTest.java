@@ -101,6 +101,40 @@ class SqlSharingTest extends SqlTest {
     sql("DROP TABLE shared");
   }
 
+  /** Each side is read for every partition of the other. */
+  @Test
+  void aProductReadsBothSidesOnce() {
+    session().conf().set("spark.sql.autoBroadcastJoinThreshold", "-1");
+    check(
+        """
+        SELECT count(*), max(g), max(h)
+        FROM (SELECT id, ai_gen(text) AS g FROM t) x
+        JOIN (SELECT /*+ REPARTITION(7) */ id, ai_gen(k) AS h FROM few) y ON x.id < y.id
+        """,
+        list("3|B2|C"),
+        list("a1 b2 c3 a4 b5 c6 a7 b8 c9 a10 b11 c12 b c"));
+    session().conf().unset("spark.sql.autoBroadcastJoinThreshold");
+  }
+
+  /** One job finds partners, another the rows of the broadcast side that have none. */
+  @Test
+  void anOuterJoinThatBroadcastsTheSideItKeepsReadsTheOtherOnce() {
+    check(
+        """
+        SELECT few.id, g FROM (SELECT id, ai_gen(text) AS g FROM t) x FULL OUTER JOIN few
+        ON x.id < few.id WHERE x.id < 3 OR x.id IS NULL
+        """,
+        list("2|A1 3|A1 3|B2"),
+        list("a1 b2 c3 a4 b5 c6 a7 b8 c9 a10 b11 c12"));
+    check(
+        """
+        SELECT /*+ BROADCAST(few) */ few.id, g
+        FROM few LEFT JOIN (SELECT id, ai_gen(text) AS g FROM t) x ON x.id > few.id + 8
+        """,
+        list("2|B11 2|C12 3|C12"),
+        list("a1 b2 c3 a4 b5 c6 a7 b8 c9 a10 b11 c12"));
+  }
+
   @Test
   void aCachedViewServesEachUse() {
     Dataset<Row> view = session().table("v").cache();

@@ -152,6 +152,28 @@ class SqlStatementsTest extends SqlTest {
     refused(
         "SELECT * FROM few a LEFT JOIN few b ON ai_gen(concat(a.k, b.k)) = 'x'",
         "ai_gen reads both sides of a LEFT OUTER join");
+    String recursive =
+        "WITH RECURSIVE r(n, a) AS (%s UNION ALL SELECT n + 1, %s FROM r WHERE n < 3) FROM r";
+    refused(recursive.formatted("SELECT 1, ai_gen('a')", "a"), "ai_gen stands in a recursive");
+    refused(recursive.formatted("SELECT 1, 'a'", "ai_gen(a)"), "ai_gen stands in a recursive");
+    refused(
+        """
+        WITH RECURSIVE c AS (SELECT ai_gen(text) AS a FROM few),
+             r(n, a) AS (SELECT 1, a FROM c UNION ALL SELECT n + 1, a FROM r WHERE n < 3)
+        SELECT * FROM r
+        """,
+        "ai_gen stands in a recursive");
+  }
+
+  @Test
+  void theRowsOfARecursionAreAsked() {
+    checkOnce(
+        """
+        WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3)
+        SELECT ai_gen(concat('n', n)) AS a FROM r ORDER BY a
+        """,
+        list("N1 N2 N3"),
+        list("n1 n2 n3"));
   }
 
   @Test
@@ -162,6 +184,12 @@ class SqlStatementsTest extends SqlTest {
     refused("SELECT ai_gen(text, map('seed', k)) FROM t", "its options are map('seed', t.k)");
     refused("SELECT ai_gen(text, 'seed') FROM t", "its options are 'seed'", "STRING");
     refused("SELECT ai_gen(text, map('idColumn', 'id')) FROM t", "takes no option id-column");
+    refused("SELECT ai_gen(text, map('choices', 'a,b')) FROM t", "ai_gen takes no option choices");
+    refused(
+        "SELECT ai_classify(text, array('a'), map('choices-file', 'f')) FROM t",
+        "ai_classify takes no option choices-file");
+    refused("SELECT ai_gen(text => 'a')", "UNRECOGNIZED_PARAMETER_NAME", "prompt");
+    refused("SELECT ai_score(prompt => 'a')", "REQUIRED_PARAMETER_NOT_FOUND", "continuation");
     refused("SELECT ai_classify(text, 'a') FROM t", "its labels are 'a'", "array('good', 'bad')");
     refused("SELECT ai_classify(text, array('a', 'a')) FROM t", "labels has \"a\" twice");
     refused("SELECT ai_score(text) FROM t", "ai_score has 1 arguments");

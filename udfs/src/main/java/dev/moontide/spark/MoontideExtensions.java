@@ -15,7 +15,7 @@ import dev.moontide.spark.sql.AiFunctions;
 import dev.moontide.spark.sql.CheckCalls;
 import dev.moontide.spark.sql.ExtractCalls;
 import dev.moontide.spark.sql.InferenceStrategy;
-import dev.moontide.spark.sql.MaterializeBeforeSampling;
+import dev.moontide.spark.sql.MaterializeOnce;
 import dev.moontide.spark.sql.PushThroughInference;
 import dev.moontide.spark.sql.ShareAnswers;
 import org.apache.spark.sql.SparkSessionExtensions;
@@ -48,8 +48,8 @@ public final class MoontideExtensions implements SparkSessionExtensionsProvider 
     extensions.injectPlanNormalizationRule(session -> new ShareAnswers());
     extensions.injectOptimizerRule(session -> new PushThroughInference(session.sparkContext()));
     extensions.injectPlannerStrategy(session -> new InferenceStrategy(session, source));
-    extensions.injectQueryStagePrepRule(session -> new MaterializeBeforeSampling());
-    extensions.injectColumnar(session -> new MaterializeBeforeSampling.WithoutAdaptiveExecution());
+    extensions.injectQueryStagePrepRule(session -> new MaterializeOnce());
+    extensions.injectColumnar(session -> new MaterializeOnce.WithoutAdaptiveExecution());
     return BoxedUnit.UNIT;
   }
 }

@@ -56,6 +56,8 @@ public record SessionOptions(Map<String, String> given, @Nullable String preload
           "continuation-column",
           "labels",
           "labels-file",
+          "choices",
+          "choices-file",
           "choices-column",
           "id-column",
           "truth-column",

@@ -15,13 +15,20 @@ import dev.moontide.api.MoontideException;
 import dev.moontide.spark.Inference;
 import dev.moontide.spark.ModelCall;
 import dev.moontide.spark.ModelCall.Function;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.SparkSessionExtensions;
 import org.apache.spark.sql.catalyst.FunctionIdentifier;
+import org.apache.spark.sql.catalyst.expressions.CreateMap;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.ExpressionInfo;
+import org.apache.spark.sql.catalyst.expressions.NamedArgumentExpression;
+import org.apache.spark.sql.catalyst.plans.logical.FunctionSignature;
+import org.apache.spark.sql.catalyst.plans.logical.InputParameter;
+import org.apache.spark.sql.catalyst.plans.logical.NamedParametersSupport;
+import org.apache.spark.sql.internal.SQLConf;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataTypes;
 import org.jspecify.annotations.Nullable;
@@ -81,9 +88,35 @@ public final class AiFunctions {
     };
   }
 
-  private AiCall build(Function function, List<Expression> arguments) {
+  private static List<String> values(Function function) {
+    return switch (function) {
+      case AI_GEN, AI_QUERY -> List.of("prompt");
+      case AI_CLASSIFY -> List.of("text", "labels");
+      case AI_SCORE -> List.of("prompt", "continuation");
+    };
+  }
+
+  /** Arguments in their order, those that are named ({@code prompt => text}) among them. */
+  private static List<Expression> inOrder(Function function, List<Expression> arguments) {
+    if (arguments.stream().noneMatch(NamedArgumentExpression.class::isInstance)) {
+      return arguments;
+    }
+    List<InputParameter> parameters = new ArrayList<>();
+    values(function).forEach(name -> parameters.add(new InputParameter(name, Option.empty())));
+    parameters.add(
+        new InputParameter("options", Option.apply(new CreateMap(ScalaLists.seq(List.of())))));
+    return ScalaLists.list(
+        NamedParametersSupport.defaultRearrange(
+            new FunctionSignature(ScalaLists.seq(parameters)),
+            ScalaLists.seq(arguments),
+            function.sqlName(),
+            SQLConf.get().resolver()));
+  }
+
+  private AiCall build(Function function, List<Expression> given) {
     String name = function.sqlName();
-    int values = function == Function.AI_GEN || function == Function.AI_QUERY ? 1 : 2;
+    int values = values(function).size();
+    List<Expression> arguments = inOrder(function, given);
     if (arguments.size() < values || arguments.size() > values + 1) {
       throw MoontideException.configuration(
           "%s has %d arguments: allowed is %s",

@@ -26,6 +26,7 @@ public final class CheckCalls implements Function1<LogicalPlan, BoxedUnit> {
   @Override
   public BoxedUnit apply(LogicalPlan plan) {
     check(plan);
+    RecursiveCalls.check(plan);
     return BoxedUnit.UNIT;
   }
 
@@ -118,7 +119,8 @@ public final class CheckCalls implements Function1<LogicalPlan, BoxedUnit> {
     return ScalaLists.list(plan.expressions()).stream().anyMatch(Calls::isCorrelated);
   }
 
-  private static String name(LogicalPlan plan) {
+  /** The function of a call that an operator holds. */
+  static String name(LogicalPlan plan) {
     return ScalaLists.list(plan.expressions()).stream()
         .filter(Calls::isIn)
         .findFirst()

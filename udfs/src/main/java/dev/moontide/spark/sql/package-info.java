@@ -17,7 +17,7 @@
  * it where it cannot work, {@code ExtractCalls} puts an {@code InferencePlan} below its operator,
  * {@code ShareAnswers} makes one of what stands in the query twice, {@code PushThroughInference}
  * moves what needs no answer below that, {@code InferenceStrategy} plans an {@code InferenceExec},
- * and {@code MaterializeBeforeSampling} sees that it runs once.
+ * and {@code MaterializeOnce} sees that it runs once.
  */
 @NullMarked
 package dev.moontide.spark.sql;

@@ -107,7 +107,8 @@ class EngineInvarianceTest {
   private static long blockBytes(String model, Precision precision) {
     ModelConfig config = ModelConfig.load(Golden.folder(model));
     try (CpuOps ops = CpuOps.create(precision, 1)) {
-      return ops.kvBlockBytes(config.numHiddenLayers(), CacheSize.BLOCK_SIZE, config.attention());
+      int blockSize = ops.blockSize(CacheSize.BLOCK_SIZE);
+      return ops.kvBlockBytes(config.numHiddenLayers(), blockSize, config.attention());
     }
   }
 

@@ -15,8 +15,16 @@ import dev.moontide.tensor.DType;
 import java.nio.ByteBuffer;
 import java.util.SplittableRandom;
 
-/** Numbers in ±[0.5, 2) for checks and measurements. */
+/**
+ * Numbers in ±[2⁻⁷, 2) for checks and measurements. They differ in size, so that each addition of a
+ * sum of their products rounds, in bf16 too: a sum in another order has other bits.
+ */
 final class RandomNumbers {
+  /** Exponents of two there are: eight from −7 on. */
+  private static final int EXPONENTS = 0x0380_0000;
+
+  private static final int LOWEST_EXPONENT = 0x3C00_0000;
+
   /** They repeat with this period, a prime, so that no two rows of a matrix are alike. */
   private static final int PERIOD = 8191;
 
@@ -29,7 +37,8 @@ final class RandomNumbers {
     byte[] pattern = new byte[PERIOD * type.bytes()];
     ByteBuffer view = ByteBuffer.wrap(pattern).order(buffer.order());
     for (int i = 0; i < PERIOD; i++) {
-      int bits = (random.nextInt() & 0x80FF_FFFF) | 0x3F00_0000;
+      int drawn = random.nextInt();
+      int bits = (drawn & (0x807F_FFFF | EXPONENTS)) + LOWEST_EXPONENT;
       switch (type) {
         case BF16 -> view.putShort((short) (bits >>> 16));
         case F32 -> view.putInt(bits);

@@ -30,7 +30,7 @@ final class NativeBf16 {
 
   /** Whether by AMX, whose products take so little time that a call's own cost shows. */
   static boolean byTiles(Dnnl dnnl) {
-    return implementation(dnnl).contains("amx");
+    return Dnnl.isTiled(implementation(dnnl));
   }
 
   /** The implementation's name, empty where oneDNN refuses the product. */

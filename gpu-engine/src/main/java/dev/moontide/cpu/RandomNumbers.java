@@ -48,4 +48,44 @@ final class RandomNumbers {
       buffer.put(pattern, 0, Math.min(pattern.length, buffer.remaining()));
     }
   }
+
+  /**
+   * Fills rows of {@code n} numbers, {@code stride} apart, in each of which every number has its
+   * negative somewhere, but for a last zero where {@code n} is odd.
+   */
+  static void fillCancelling(long address, int rows, int stride, int n, DType type) {
+    long bytes = (long) rows * stride * type.bytes();
+    fill(address, bytes, type, 5);
+    ByteBuffer buffer = Address.view(address, bytes);
+    SplittableRandom random = new SplittableRandom(6);
+    int[] places = new int[n];
+    for (int row = 0; row < rows; row++) {
+      for (int i = 0; i < n; i++) {
+        int other = random.nextInt(i + 1);
+        places[i] = places[other];
+        places[other] = i;
+      }
+      for (int i = 0; i < n; i += 2) {
+        int at = (row * stride + places[i]) * type.bytes();
+        int opposite = i + 1 < n ? (row * stride + places[i + 1]) * type.bytes() : at;
+        switch (type) {
+          case BF16 ->
+              buffer.putShort(
+                  opposite, opposite == at ? 0 : (short) (buffer.getShort(at) ^ 0x8000));
+          case F32 -> buffer.putFloat(opposite, opposite == at ? 0f : -buffer.getFloat(at));
+        }
+      }
+    }
+  }
+
+  /** Fills {@code bytes} with one number of many bits. */
+  static void fillConstant(long address, long bytes, DType type) {
+    ByteBuffer buffer = Address.view(address, bytes);
+    while (buffer.hasRemaining()) {
+      switch (type) {
+        case BF16 -> buffer.putShort((short) 0x3FAB);
+        case F32 -> buffer.putInt(0x3FAB_5A57);
+      }
+    }
+  }
 }

@@ -41,6 +41,12 @@ enum Arithmetic {
    */
   private static final int WIDENED_INNER = 512;
 
+  /**
+   * Inputs a product in bf16 sums over at most: with AVX512_BF16 a call of one row over more than
+   * 1,024 has other bits than one of several.
+   */
+  private static final int BF16_INNER = 1024;
+
   private final DType operand;
   private final DType stored;
   private final String text;
@@ -88,7 +94,11 @@ enum Arithmetic {
 
   /** The most inputs one call of oneDNN may sum over with a right factor in {@link #stored()}. */
   int mostInner() {
-    return this == WIDENED ? WIDENED_INNER : Integer.MAX_VALUE;
+    return switch (this) {
+      case F32 -> Integer.MAX_VALUE;
+      case BF16 -> BF16_INNER;
+      case WIDENED -> WIDENED_INNER;
+    };
   }
 
   @Override

@@ -72,10 +72,20 @@ final class Dnnl implements AutoCloseable {
 
   /** A row-major matrix whose rows are {@code stride} elements apart. */
   static dnnl_memory_desc rowMajor(DType type, long rows, long columns, long stride) {
+    return strided(type, rows, columns, stride, 1);
+  }
+
+  /** A matrix with {@code rowStride} elements from row to row, {@code columnStride} across. */
+  static dnnl_memory_desc strided(
+      DType type, long rows, long columns, long rowStride, long columnStride) {
     dnnl_memory_desc description = new dnnl_memory_desc();
     check(
         dnnl_memory_desc_create_with_strides(
-            description, 2, new long[] {rows, columns}, code(type), new long[] {stride, 1}),
+            description,
+            2,
+            new long[] {rows, columns},
+            code(type),
+            new long[] {rowStride, columnStride}),
         "memory description");
     return description;
   }
@@ -105,6 +115,11 @@ final class Dnnl implements AutoCloseable {
           "name of the implementation");
       return name.get(BytePointer.class, 0).getString();
     }
+  }
+
+  /** Whether an implementation of that name multiplies by AMX, in tiles. */
+  static boolean isTiled(String implementation) {
+    return implementation.contains("amx");
   }
 
   private static int code(DType type) {

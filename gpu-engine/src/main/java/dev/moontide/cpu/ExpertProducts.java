@@ -112,12 +112,8 @@ final class ExpertProducts implements AutoCloseable {
 
   /** Adds each token's slots, weighted, to the output. */
   private final class SlotSums extends RowTasks {
-    /** By worker, where in the results those of a token begin. */
-    private final int[][] places;
-
     SlotSums(Workers workers) {
       super(workers);
-      places = new int[workers.count()][0];
     }
 
     @Override
@@ -126,17 +122,14 @@ final class ExpertProducts implements AutoCloseable {
       int topK = routing.topK();
       Lane lane = lanes[worker];
       float[] sum = lane.floats(hidden);
-      if (places[worker].length < topK) {
-        places[worker] = new int[topK];
-      }
-      int[] offsets = places[worker];
+      float[] slot = lane.scratch(hidden);
       for (int i = first; i < end; i++) {
         int t = firstToken + i;
-        for (int k = 0; k < topK; k++) {
-          offsets[k] = tasks.place(i * topK + k) * hidden * Float.BYTES;
-        }
         out.get(t, 0, sum, 0, hidden);
-        Rows.addWeighted(sum, hidden, results.buffer(), offsets, routing.weights, t * topK, topK);
+        for (int k = 0; k < topK; k++) {
+          results.floats().get(tasks.place(i * topK + k) * hidden, slot, 0, hidden);
+          Rows.addWeighted(sum, slot, hidden, routing.weights[t * topK + k]);
+        }
         out.put(lane, t, sum, 0, hidden);
       }
     }

@@ -176,7 +176,7 @@ final class Lane implements AutoCloseable {
   }
 
   private boolean usable(MatmulKernel kernel, int rows) {
-    return known(kernel, rows) != null || kernel.invariant(rows);
+    return known(kernel, rows) != null || (kernel.worthPreparing(rows) && kernel.invariant(rows));
   }
 
   private @Nullable Binding known(MatmulKernel kernel, int rows) {

@@ -33,6 +33,7 @@ import static org.bytedeco.dnnl.global.dnnl.dnnl_query_scratchpad_md;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_query_weights_md;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_scratchpad_mode_user;
 
+import java.util.Arrays;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_post_ops;
 import org.bytedeco.dnnl.dnnl_primitive;
@@ -46,11 +47,24 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A row's bits must not depend on how many rows are computed with it, which oneDNN does not
  * promise; so every primitive is compared on random numbers, in every row position, with the one of
- * a single row, and one that differs is not used.
+ * a single row, and one that differs is not used. Where AMX multiplies, that is left to products
+ * over a multiple of {@link #TILE_INNER} inputs; others take calls of one row.
  */
 final class MatmulKernel implements AutoCloseable {
   /** The most rows a call may have. */
   static final int MAX_ROWS = 64;
+
+  /**
+   * How often a size must have been wanted before it is prepared and checked: that takes some
+   * milliseconds, as much as a few hundred calls in its place cost more.
+   */
+  private static final int PATIENCE = 256;
+
+  /**
+   * AMX adds up the inputs beyond a multiple of this by other kernels, which depend on the number
+   * of rows. As these are few inputs, the bits seldom show it: a rule is safer than a trial.
+   */
+  private static final int TILE_INNER = 64;
 
   private enum Verdict {
     INVARIANT,
@@ -75,6 +89,9 @@ final class MatmulKernel implements AutoCloseable {
   private final String implementation;
   private final @Nullable Prepared[] prepared = new @Nullable Prepared[MAX_ROWS + 1];
   private final @Nullable Verdict[] verdicts = new @Nullable Verdict[MAX_ROWS + 1];
+
+  /** By rows, how often they were wanted; threads may lose some of each other's counts. */
+  private final int[] wanted = new int[MAX_ROWS + 1];
 
   /**
    * @param packed the product whose right factor this one reads too, or null for one of its own
@@ -101,6 +118,9 @@ final class MatmulKernel implements AutoCloseable {
     }
     dnnl_memory_desc_destroy(source);
     dnnl_memory_desc_destroy(target);
+    if (Dnnl.isTiled(implementation) && shape.inner() % TILE_INNER != 0) {
+      Arrays.fill(verdicts, Verdict.DIFFERS);
+    }
     verdicts[1] = Verdict.INVARIANT;
   }
 
@@ -163,6 +183,14 @@ final class MatmulKernel implements AutoCloseable {
   /** Bytes of the right factor, padding included. */
   long weightBytes() {
     return weightBytes;
+  }
+
+  /**
+   * Whether calls of {@code rows} rows have been wanted often enough to be worth preparing, or are
+   * of the few sizes that calls in their place are made of. Each question counts.
+   */
+  boolean worthPreparing(int rows) {
+    return Integer.bitCount(rows) == 1 || rows % 16 == 0 || ++wanted[rows] > PATIENCE;
   }
 
   /** Whether calls of {@code rows} rows give each row the bits it has alone. */

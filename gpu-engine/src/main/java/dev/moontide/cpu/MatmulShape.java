@@ -55,9 +55,13 @@ record MatmulShape(
     return weight() != source();
   }
 
-  /** How many calls of oneDNN the product takes, each over a slice of the inputs. */
+  /**
+   * How many calls of oneDNN the product takes, each over a slice of the inputs. Sums that are
+   * rounded to bf16 have one.
+   */
   int slices() {
-    return widens() ? (inner - 1) / arithmetic.mostInner() + 1 : 1;
+    boolean sliced = weight() == arithmetic.stored() && target == DType.F32;
+    return sliced ? (inner - 1) / arithmetic.mostInner() + 1 : 1;
   }
 
   /** The product over slice {@code i}; all but the first add to what the ones before gave. */

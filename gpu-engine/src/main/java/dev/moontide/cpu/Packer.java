@@ -14,8 +14,6 @@ package dev.moontide.cpu;
 import static dev.moontide.cpu.Dnnl.check;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_FROM;
 import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_TO;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_ab;
-import static org.bytedeco.dnnl.global.dnnl.dnnl_ba;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_desc_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_memory_destroy;
 import static org.bytedeco.dnnl.global.dnnl.dnnl_primitive_create;
@@ -68,7 +66,7 @@ final class Packer implements AutoCloseable {
       Arrangement.columns(shape.page(), rounded, arranged(shape));
       putArranged(shape, address);
     } else {
-      reorder(product, dnnl_ba, address);
+      reorder(product, true, address);
     }
   }
 
@@ -80,7 +78,7 @@ final class Packer implements AutoCloseable {
       Arrangement.rows(shape.page(), rounded, arranged(shape));
       putArranged(shape, address);
     } else {
-      reorder(product, dnnl_ab, address);
+      reorder(product, false, address);
     }
   }
 
@@ -130,25 +128,37 @@ final class Packer implements AutoCloseable {
     }
   }
 
-  private void reorder(Product product, int plainTag, long address) {
+  /** Packs what was read, whose inputs or outputs lie side by side, slice by slice. */
+  private void reorder(Product product, boolean inputsTogether, long address) {
     MatmulShape shape = product.shape();
     stage(shape);
-    dnnl_memory_desc plainDescription =
-        Dnnl.tagged(shape.weight(), shape.inner(), shape.columns(), plainTag);
+    long from = plain.address();
+    long to = address;
+    for (int i = 0; i < product.slices(); i++) {
+      MatmulKernel slice = product.slice(i);
+      int inner = slice.shape().inner();
+      dnnl_memory_desc plainDescription =
+          inputsTogether
+              ? Dnnl.strided(shape.weight(), inner, shape.columns(), 1, shape.inner())
+              : Dnnl.strided(shape.weight(), inner, shape.columns(), shape.columns(), 1);
+      reorder(plainDescription, from, slice.weight(), to);
+      dnnl_memory_desc_destroy(plainDescription);
+      from += (long) inner * (inputsTogether ? 1 : shape.columns()) * shape.weight().bytes();
+      to += slice.weightBytes();
+    }
+  }
+
+  private void reorder(
+      dnnl_memory_desc plainDescription, long source, dnnl_memory_desc packed, long target) {
     dnnl_primitive_desc description = new dnnl_primitive_desc();
     check(
         dnnl_reorder_primitive_desc_create(
-            description,
-            plainDescription,
-            dnnl.engine(),
-            product.slice(0).weight(),
-            dnnl.engine(),
-            null),
+            description, plainDescription, dnnl.engine(), packed, dnnl.engine(), null),
         "packing of a weight");
     dnnl_primitive primitive = new dnnl_primitive();
     check(dnnl_primitive_create(primitive, description), "packing of a weight");
-    dnnl_memory from = dnnl.memory(plainDescription, plain.address());
-    dnnl_memory to = dnnl.memory(product.slice(0).weight(), address);
+    dnnl_memory from = dnnl.memory(plainDescription, source);
+    dnnl_memory to = dnnl.memory(packed, target);
     try (dnnl_exec_arg_t arguments = new dnnl_exec_arg_t(2)) {
       arguments.position(0).arg(DNNL_ARG_FROM).memory(from);
       arguments.position(1).arg(DNNL_ARG_TO).memory(to);
@@ -159,7 +169,6 @@ final class Packer implements AutoCloseable {
     dnnl_memory_destroy(to);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(description);
-    dnnl_memory_desc_destroy(plainDescription);
   }
 
   @Override

@@ -15,8 +15,16 @@ import dev.moontide.tensor.DType;
 import java.nio.ByteBuffer;
 import java.util.SplittableRandom;
 
-/** Numbers in ±[0.5, 2) for checks and measurements. */
+/**
+ * Numbers in ±[2⁻⁷, 2) for checks and measurements. They differ in size, so that each addition of a
+ * sum of their products rounds, in bf16 too: a sum in another order has other bits.
+ */
 final class RandomNumbers {
+  /** Exponents of two there are: eight from −7 on. */
+  private static final int EXPONENTS = 0x0380_0000;
+
+  private static final int LOWEST_EXPONENT = 0x3C00_0000;
+
   /** They repeat with this period, a prime, so that no two rows of a matrix are alike. */
   private static final int PERIOD = 8191;
 
@@ -29,7 +37,8 @@ final class RandomNumbers {
     byte[] pattern = new byte[PERIOD * type.bytes()];
     ByteBuffer view = ByteBuffer.wrap(pattern).order(buffer.order());
     for (int i = 0; i < PERIOD; i++) {
-      int bits = (random.nextInt() & 0x80FF_FFFF) | 0x3F00_0000;
+      int drawn = random.nextInt();
+      int bits = (drawn & (0x807F_FFFF | EXPONENTS)) + LOWEST_EXPONENT;
       switch (type) {
         case BF16 -> view.putShort((short) (bits >>> 16));
         case F32 -> view.putInt(bits);
@@ -37,6 +46,46 @@ final class RandomNumbers {
     }
     while (buffer.hasRemaining()) {
       buffer.put(pattern, 0, Math.min(pattern.length, buffer.remaining()));
+    }
+  }
+
+  /**
+   * Fills rows of {@code n} numbers, {@code stride} apart, in each of which every number has its
+   * negative somewhere, but for a last zero where {@code n} is odd.
+   */
+  static void fillCancelling(long address, int rows, int stride, int n, DType type) {
+    long bytes = (long) rows * stride * type.bytes();
+    fill(address, bytes, type, 5);
+    ByteBuffer buffer = Address.view(address, bytes);
+    SplittableRandom random = new SplittableRandom(6);
+    int[] places = new int[n];
+    for (int row = 0; row < rows; row++) {
+      for (int i = 0; i < n; i++) {
+        int other = random.nextInt(i + 1);
+        places[i] = places[other];
+        places[other] = i;
+      }
+      for (int i = 0; i < n; i += 2) {
+        int at = (row * stride + places[i]) * type.bytes();
+        int opposite = i + 1 < n ? (row * stride + places[i + 1]) * type.bytes() : at;
+        switch (type) {
+          case BF16 ->
+              buffer.putShort(
+                  opposite, opposite == at ? 0 : (short) (buffer.getShort(at) ^ 0x8000));
+          case F32 -> buffer.putFloat(opposite, opposite == at ? 0f : -buffer.getFloat(at));
+        }
+      }
+    }
+  }
+
+  /** Fills {@code bytes} with one number of many bits. */
+  static void fillConstant(long address, long bytes, DType type) {
+    ByteBuffer buffer = Address.view(address, bytes);
+    while (buffer.hasRemaining()) {
+      switch (type) {
+        case BF16 -> buffer.putShort((short) 0x3FAB);
+        case F32 -> buffer.putInt(0x3FAB_5A57);
+      }
     }
   }
 }

@@ -20,7 +20,6 @@ final class Tile implements AutoCloseable {
   private final NativeMemory memory = new NativeMemory();
   private long bytes;
   private long address;
-  private ByteBuffer bytesView = ByteBuffer.allocate(0);
   private ShortBuffer shorts = ByteBuffer.allocate(0).asShortBuffer();
   private FloatBuffer floats = ByteBuffer.allocate(0).asFloatBuffer();
 
@@ -31,7 +30,6 @@ final class Tile implements AutoCloseable {
       bytes = Math.max(needed, 2 * bytes);
       address = memory.allocate(bytes, "a thread's tile");
       ByteBuffer view = Address.view(address, bytes);
-      bytesView = view;
       shorts = view.asShortBuffer();
       floats = view.asFloatBuffer();
     }
@@ -39,11 +37,6 @@ final class Tile implements AutoCloseable {
 
   long address() {
     return address;
-  }
-
-  /** The tile as bytes, in the machine's order. */
-  ByteBuffer buffer() {
-    return bytesView;
   }
 
   /** The tile as 16-bit numbers. */

@@ -67,9 +67,10 @@ final class Backends {
   private static Opened cpu(EngineOptions options, ModelConfig config, int threads) {
     CpuOps ops = CpuOps.create(options.precision(), threads);
     try {
-      int blocks = CacheSize.blocks(options, config, ops);
+      int blockSize = ops.blockSize(CacheSize.BLOCK_SIZE);
+      int blocks = CacheSize.blocks(options, config, ops, blockSize);
       Device device = new Device(ops.description(), ops.dtype(), ops.threads(), ops::productNanos);
-      return new Opened(ops, device, blocks, CacheSize.BLOCK_SIZE);
+      return new Opened(ops, device, blocks, blockSize);
     } catch (RuntimeException | Error e) {
       ops.close();
       throw e;

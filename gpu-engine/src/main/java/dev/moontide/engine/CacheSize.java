@@ -46,16 +46,16 @@ final class CacheSize {
   }
 
   /** Blocks that {@code kv-cache-memory}, or the default share of the memory, pays for. */
-  static int blocks(EngineOptions options, ModelConfig config, Ops ops) {
-    long blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), BLOCK_SIZE, config.attention());
+  static int blocks(EngineOptions options, ModelConfig config, Ops ops, int blockSize) {
+    long blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), blockSize, config.attention());
     long bytes = options.kvCacheBytes() > 0 ? options.kvCacheBytes() : memory() / MEMORY_SHARE;
-    long blocks = Math.min(bytes / blockBytes, usefulBlocks(options, config, BLOCK_SIZE));
+    long blocks = Math.min(bytes / blockBytes, usefulBlocks(options, config, blockSize));
     if (blocks < 1) {
       throw MoontideException.configuration(
           "kv-cache-memory is %d bytes, and one block of %d tokens takes %d: give at least that",
-          bytes, BLOCK_SIZE, blockBytes);
+          bytes, blockSize, blockBytes);
     }
-    return (int) Math.min(blocks, Integer.MAX_VALUE / BLOCK_SIZE);
+    return (int) Math.min(blocks, Integer.MAX_VALUE / blockSize);
   }
 
   /** Blocks of the largest batch of longest sequences. */

@@ -56,7 +56,7 @@ class MatmulKernelTest {
   void everyCallSizeKeepsARowsBits(Arithmetic arithmetic) {
     try (Dnnl dnnl = new Dnnl();
         MatmulKernels kernels = new MatmulKernels(dnnl)) {
-      MatmulKernel kernel = kernels.of(MatmulShape.packed(arithmetic, 333, 192, 192)).slice(0);
+      MatmulKernel kernel = kernels.of(MatmulShape.packed(arithmetic, 384, 192, 192)).slice(0);
       for (int rows : new int[] {1, 2, 3, 5, 8, 13, 16, 20, 24, 28, 32, 40, 48, 56, 64}) {
         assertTrue(kernel.invariant(rows), rows + " rows");
       }

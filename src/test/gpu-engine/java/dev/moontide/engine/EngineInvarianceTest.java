@@ -62,11 +62,11 @@ class EngineInvarianceTest {
   /** Tokens that every output has. */
   private static final int OUTPUT = 24;
 
-  /** The same on a path with blocks of 64 tokens: 4 of the longest row. */
-  private static final int LONGEST_HOPPER_ROW = 4;
+  /** The same where blocks have 64 tokens: 4 of the longest row. */
+  private static final int LONGEST_WIDE_ROW = 4;
 
-  private static final int HOPPER_BEGINNING = 100;
-  private static final int HOPPER_OUTPUT = 70;
+  private static final int WIDE_BEGINNING = 100;
+  private static final int WIDE_OUTPUT = 70;
 
   /** How an engine computes the rows; none of it may show in an answer. */
   private record Batch(
@@ -101,14 +101,6 @@ class EngineInvarianceTest {
         new Batch(16, 7, ROWS * longestRow, 2, true, longestRow),
         new Batch(61, 64, ROWS * longestRow, 3, false, longestRow),
         new Batch(333, 64, longestRow + 1, 1, true, longestRow));
-  }
-
-  /** Bytes of one block of the latent cache. */
-  private static long blockBytes(String model, Precision precision) {
-    ModelConfig config = ModelConfig.load(Golden.folder(model));
-    try (CpuOps ops = CpuOps.create(precision, 1)) {
-      return ops.kvBlockBytes(config.numHiddenLayers(), CacheSize.BLOCK_SIZE, config.attention());
-    }
   }
 
   /** Generations, scores and label sets, half of them sharing a long beginning. */
@@ -193,13 +185,23 @@ class EngineInvarianceTest {
     "micro-k2dims-fp8, BF16, 300"
   })
   void sameBitsAloneAndInAnyBatch(String model, Precision precision, int vocabulary) {
+    ModelConfig config = ModelConfig.load(Golden.folder(model));
+    int blockSize;
+    long blockBytes;
+    try (CpuOps ops = CpuOps.create(precision, 1)) {
+      blockSize = ops.blockSize(CacheSize.BLOCK_SIZE);
+      blockBytes = ops.kvBlockBytes(config.numHiddenLayers(), blockSize, config.attention());
+    }
+    boolean isWide = blockSize > CacheSize.BLOCK_SIZE;
     assertSameBits(
         model,
         Backend.CPU,
         precision,
-        blockBytes(model, precision),
-        requests(vocabulary, BEGINNING, OUTPUT),
-        batches(LONGEST_ROW));
+        blockBytes,
+        isWide
+            ? requests(vocabulary, WIDE_BEGINNING, WIDE_OUTPUT)
+            : requests(vocabulary, BEGINNING, OUTPUT),
+        batches(isWide ? LONGEST_WIDE_ROW : LONGEST_ROW));
   }
 
   /** Each path and each form of weights; on a device itself, every path with every form. */
@@ -224,7 +226,7 @@ class EngineInvarianceTest {
   void sameBitsOnAGpuAloneAndInAnyBatch(String model, int vocabulary, String path) {
     Emulation.start();
     boolean isHopper = path.equals("hopper");
-    List<Batch> batches = isHopper ? batches(LONGEST_HOPPER_ROW) : batches(LONGEST_ROW);
+    List<Batch> batches = isHopper ? batches(LONGEST_WIDE_ROW) : batches(LONGEST_ROW);
     EngineOptions options = EngineOptions.of(Golden.folder(model));
     MemoryPlan plan = MemoryPlan.of(options, KernelPath.valueOf(path.toUpperCase(Locale.ROOT)));
     System.setProperty("moontide.cuda.path", path);
@@ -235,7 +237,7 @@ class EngineInvarianceTest {
           Precision.AUTO,
           plan.blockBytes(),
           (isHopper
-                  ? requests(vocabulary, HOPPER_BEGINNING, HOPPER_OUTPUT)
+                  ? requests(vocabulary, WIDE_BEGINNING, WIDE_OUTPUT)
                   : requests(vocabulary, BEGINNING, OUTPUT))
               .subList(0, ROWS / 2),
           List.of(batches.get(1), batches.get(3)));

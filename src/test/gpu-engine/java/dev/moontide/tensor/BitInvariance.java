@@ -59,7 +59,7 @@ public abstract class BitInvariance {
   @ParameterizedTest
   @MethodSource("backends")
   void matrixProducts(Backend backend) {
-    for (int[] shape : new int[][] {{37, 33}, {576, 130}, {1030, 512}}) {
+    for (int[] shape : new int[][] {{37, 33}, {576, 130}, {1030, 512}, {70, 2051}}) {
       MatrixSource x = new RandomMatrix("x", ROWS, shape[1], 1);
       assertInvariant(
           "matmulAdd " + Arrays.toString(shape),

@@ -11,8 +11,6 @@
  */
 package dev.moontide.cpu.vector;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
@@ -41,28 +39,10 @@ public final class Rows {
     }
   }
 
-  /**
-   * {@code out += Σ_k weights[first + k] · x_k} for {@code k} in ascending order, each a fused
-   * multiply-add; {@code x_k} are the {@code n} numbers of {@code x} from byte {@code offsets[k]}.
-   */
-  public static void addWeighted(
-      float[] out, int n, ByteBuffer x, int[] offsets, float[] weights, int first, int count) {
-    int lanes = FLOATS.length();
-    int i = 0;
-    for (; i <= n - lanes; i += lanes) {
-      FloatVector sum = FloatVector.fromArray(FLOATS, out, i);
-      for (int k = 0; k < count; k++) {
-        int at = offsets[k] + i * Float.BYTES;
-        FloatVector v = FloatVector.fromByteBuffer(FLOATS, x, at, ByteOrder.LITTLE_ENDIAN);
-        sum = v.fma(FloatVector.broadcast(FLOATS, weights[first + k]), sum);
-      }
-      sum.intoArray(out, i);
-    }
-    for (; i < n; i++) {
-      for (int k = 0; k < count; k++) {
-        float number = x.getFloat(offsets[k] + i * Float.BYTES);
-        out[i] = Math.fma(weights[first + k], number, out[i]);
-      }
+  /** {@code out += weight · x} of the first {@code n} numbers, each a fused multiply-add. */
+  public static void addWeighted(float[] out, float[] x, int n, float weight) {
+    for (int i = 0; i < n; i++) {
+      out[i] = Math.fma(weight, x[i], out[i]);
     }
   }
 

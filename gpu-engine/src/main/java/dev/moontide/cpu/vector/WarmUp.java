@@ -11,9 +11,6 @@
  */
 package dev.moontide.cpu.vector;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-
 /**
  * Runs the loops on the Vector API until the JIT has compiled them with its optimising tier. Before
  * that every vector is an object on the heap, a hundred times slower: a short job would spend most
@@ -37,15 +34,11 @@ public final class WarmUp {
     float[] x = new float[WIDTH];
     float[] out = new float[WIDTH];
     float[] gain = new float[WIDTH];
-    int[] offsets = {0, WIDTH, 2 * WIDTH};
-    ByteBuffer buffer =
-        ByteBuffer.allocateDirect(2 * WIDTH * Float.BYTES).order(ByteOrder.nativeOrder());
     short[] rounded = new short[WIDTH];
     long start = System.nanoTime();
     for (int i = 0; i < ROUNDS && System.nanoTime() - start < LIMIT_NANOS; i++) {
       x[i % WIDTH] = i % 7 - 3f;
       x[i % WIDTH] += Rows.max(x, 0, WIDTH);
-      Rows.addWeighted(x, WIDTH, buffer, offsets, gain, 0, offsets.length);
       RmsNorm.normalise(x, 0, gain, 1e-6f, out, 0, WIDTH);
       Exp.of(x, 0, 0.5f, 1f, out, 0, WIDTH);
       Bf16.fromFloats(out, 0, rounded, 0, WIDTH);

@@ -11,7 +11,9 @@
  */
 package dev.moontide.job;
 
+import static dev.moontide.job.CommandOption.list;
 import static dev.moontide.job.CommandOption.one;
+import static dev.moontide.job.CommandOption.pairs;
 
 import dev.moontide.api.EngineOptions;
 import dev.moontide.api.MoontideException;
@@ -19,17 +21,18 @@ import dev.moontide.job.bench.BenchReport;
 import dev.moontide.job.bench.BenchShape;
 import dev.moontide.job.bench.Benchmark;
 import dev.moontide.job.bench.RandomCheckpoint;
+import dev.moontide.spark.ExclusiveOptions;
 import dev.moontide.spark.JobOptions;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -39,16 +42,19 @@ final class BenchCommand implements Command {
       new OptionGroup(
           "Bench",
           List.of(
-              one("shape", "K=V,…", "Config keys of the random model. Default: " + defaults()),
+              pairs("shape", "K=V,…", "Config keys of the random model. Default: " + defaults()),
               one("save-model", "DIR", "Writes the random model there and keeps it."),
               one("prompts", "N", "Prompts of the whole set. Default: 64."),
               one("prompt-tokens", "N", "Tokens of each prompt. Default: 128."),
               one("new-tokens", "N", "Tokens each sequence decodes. Default: 64."),
-              one(
+              list(
                   "sequences",
                   "N,N",
                   "Numbers of sequences to decode together. Default: 1,8,32,64."),
               one("json", "FILE", "Writes the report as JSON, too.")));
+
+  /** This machine is the only executor. */
+  private static final OptionGroup ENGINE = OptionGroup.ENGINE.without("engine-resources");
 
   private static String defaults() {
     return BenchShape.defaults().entrySet().stream()
@@ -69,7 +75,13 @@ final class BenchCommand implements Command {
 
   @Override
   public List<OptionGroup> options() {
-    return List.of(OptionGroup.MODEL, BENCH, OptionGroup.ENGINE, OptionGroup.COMMON);
+    return List.of(OptionGroup.MODEL, BENCH, ENGINE, OptionGroup.COMMON);
+  }
+
+  /** A given checkpoint has its own shape. */
+  @Override
+  public ExclusiveOptions exclusive() {
+    return new ExclusiveOptions(List.of(Set.of("model", "shape"), Set.of("model", "save-model")));
   }
 
   @Override
@@ -102,7 +114,7 @@ final class BenchCommand implements Command {
             values.positive("prompts").orElse(64),
             values.positive("prompt-tokens").orElse(128),
             values.positive("new-tokens").orElse(64),
-            sequences(values.one("sequences").orElse("1,8,32,64")));
+            sequences(values));
     BenchShape shape = BenchShape.of(shape(values.one("shape").orElse("")));
     Optional<String> model = values.one("model");
     if (model.isPresent() && (values.has("shape") || values.has("save-model"))) {
@@ -139,7 +151,7 @@ final class BenchCommand implements Command {
   /** The engine's options as the jobs read them. */
   private static EngineOptions engine(Values values, Path folder) {
     Map<String, String> given = new LinkedHashMap<>();
-    for (OptionGroup group : List.of(OptionGroup.MODEL, OptionGroup.ENGINE)) {
+    for (OptionGroup group : List.of(OptionGroup.MODEL, ENGINE)) {
       group.options().forEach(o -> values.one(o.name()).ifPresent(v -> given.put(o.name(), v)));
     }
     given.put("model", folder.toString());
@@ -149,19 +161,25 @@ final class BenchCommand implements Command {
   }
 
   private static void progress(Values values, Console console, String line) {
-    if (!values.has("quiet")) {
+    if (!values.isOn("quiet")) {
       console.err().println("moontide: " + line);
     }
   }
 
-  private static List<Integer> sequences(String text) {
-    return Arrays.stream(text.split(",", -1))
+  private static List<Integer> sequences(Values values) {
+    if (!values.has("sequences")) {
+      return List.of(1, 8, 32, 64);
+    }
+    return values.list("sequences").stream()
         .map(
-            part -> {
-              if (!part.strip().matches("[1-9][0-9]{0,5}")) {
-                throw Values.invalid("sequences", text, "whole numbers of 1 or more, like 1,8,64");
+            text -> {
+              if (!text.matches("[1-9][0-9]{0,5}")) {
+                throw Values.invalid(
+                    "sequences",
+                    values.one("sequences").orElse(""),
+                    "whole numbers of 1 or more, like 1,8,64");
               }
-              return Integer.valueOf(part.strip());
+              return Integer.valueOf(text);
             })
         .toList();
   }

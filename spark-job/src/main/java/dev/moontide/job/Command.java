@@ -11,6 +11,7 @@
  */
 package dev.moontide.job;
 
+import dev.moontide.spark.ExclusiveOptions;
 import java.util.List;
 import java.util.Optional;
 
@@ -24,6 +25,11 @@ interface Command {
 
   /** Its options, as the help groups them. */
   List<OptionGroup> options();
+
+  /** Those of its options that exclude each other. */
+  default ExclusiveOptions exclusive() {
+    return ExclusiveOptions.OF_JOBS;
+  }
 
   /** The option whose value may also be typed without its name, if there is one. */
   default Optional<CommandOption> operand() {

@@ -26,6 +26,10 @@ record CommandOption(String name, Takes takes, String parameter, String descript
   enum Takes {
     NOTHING,
     ONE,
+    /** One that is a list: parted by commas, or a JSON array. */
+    LIST,
+    /** One of several {@code K=V}, parted by commas. */
+    PAIRS,
     ONE_OR_MORE,
     /** One, each time it is given. */
     EACH
@@ -37,6 +41,14 @@ record CommandOption(String name, Takes takes, String parameter, String descript
 
   static CommandOption one(String name, String parameter, String description) {
     return new CommandOption(name, Takes.ONE, parameter, description);
+  }
+
+  static CommandOption list(String name, String parameter, String description) {
+    return new CommandOption(name, Takes.LIST, parameter, description);
+  }
+
+  static CommandOption pairs(String name, String parameter, String description) {
+    return new CommandOption(name, Takes.PAIRS, parameter, description);
   }
 
   static CommandOption many(String name, String parameter, String description) {

@@ -94,8 +94,9 @@ final class CommandSyntax {
     OptionSpec.Builder builder =
         OptionSpec.builder("--" + option.name()).description(option.description());
     return switch (option.takes()) {
-      case NOTHING -> builder.arity("0").type(boolean.class).build();
-      case ONE -> builder.arity("1").type(String.class).paramLabel(option.parameter()).build();
+      case NOTHING -> builder.arity("0").type(boolean.class).negatable(true).build();
+      case ONE, LIST, PAIRS ->
+          builder.arity("1").type(String.class).paramLabel(option.parameter()).build();
       case EACH ->
           builder
               .arity("1")
@@ -122,7 +123,10 @@ final class CommandSyntax {
     CommandLine line = parsed.commandSpec().commandLine();
     Map<String, List<String>> values = new LinkedHashMap<>();
     for (OptionSpec option : parsed.matchedOptions()) {
-      List<String> typed = option.arity().max() == 0 ? List.of() : option.originalStringValues();
+      List<String> typed =
+          option.arity().max() == 0
+              ? List.of(Boolean.toString(option.<Boolean>getValue()))
+              : option.originalStringValues();
       if (option.arity().max() == 1 && !option.isMultiValue() && typed.size() > 1) {
         throw new ParameterException(
             line, option.longestName() + " is given twice: " + String.join(" and ", typed));

@@ -19,6 +19,7 @@ import static org.apache.spark.sql.functions.when;
 import dev.moontide.api.MoontideException;
 import java.util.Arrays;
 import java.util.List;
+import org.apache.spark.SparkClassNotFoundException;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.DataFrameReader;
@@ -42,11 +43,20 @@ final class DatasetReader {
   static final String POSITION = "_moontide_position";
 
   private final SparkSession spark;
+  private final String option;
   private final StoredFiles files;
 
   DatasetReader(SparkSession spark) {
+    this(spark, "--input");
+  }
+
+  /**
+   * @param option that gives the paths, for errors
+   */
+  DatasetReader(SparkSession spark, String option) {
     this.spark = spark;
-    this.files = new StoredFiles(spark);
+    this.option = option;
+    this.files = new StoredFiles(spark, option);
   }
 
   /**
@@ -102,9 +112,19 @@ final class DatasetReader {
         default -> emptyWhereMalformed(rows);
       };
     } catch (Exception invalid) {
+      if (Failures.causes(invalid).stream()
+          .anyMatch(SparkClassNotFoundException.class::isInstance)) {
+        throw Values.invalid(
+            "input-format",
+            format.source(),
+            "jsonl, csv, parquet, text, orc or a Spark source whose jar is there (--packages)");
+      }
+      String given = String.join(" ", input.paths());
       throw MoontideException.configuration(
-          "--input %s cannot be read as %s: %s",
-          String.join(" ", paths), format.source(), Failures.message(invalid));
+          "%s cannot be read as %s: %s",
+          given.isEmpty() ? "the input" : option + " " + given,
+          format.source(),
+          Failures.message(invalid));
     }
   }
 

@@ -14,6 +14,7 @@ package dev.moontide.job;
 import static org.apache.spark.sql.functions.to_json;
 
 import dev.moontide.api.MoontideException;
+import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.spark.sql.Column;
@@ -36,24 +37,41 @@ final class DatasetWriter {
 
   DatasetWriter(SparkSession spark) {
     this.spark = spark;
-    this.files = new StoredFiles(spark);
+    this.files = new StoredFiles(spark, "--output");
   }
 
-  /** Fails where writing would replace what must stay. */
-  void check(OutputTarget output, List<String> inputs) {
+  /**
+   * Fails where writing would replace what must stay.
+   *
+   * @param option that gives the inputs, for errors
+   */
+  void check(OutputTarget output, List<String> inputs, String option) {
+    StoredFiles read = new StoredFiles(spark, option);
+    String folder = files.qualified(output.path());
     for (String path : inputs) {
-      if (files.contains(output.path(), path) || files.contains(path, output.path())) {
+      String input = read.qualified(path);
+      if (StoredFiles.contains(folder, input) || StoredFiles.contains(input, folder)) {
         throw MoontideException.configuration(
-            "--output %s and --input %s lie in one another: write to another folder",
-            output.path(), path);
+            "--output %s and %s %s lie in one another: write to another folder",
+            output.path(), option, path);
       }
     }
-    if (!output.overwrite()
-        && files.exists(output.path())
-        && !new WorkFolder(files, output).isHalfWritten()) {
+    if (!output.overwrite() && isThere(output) && !new WorkFolder(files, output).isHalfWritten()) {
       throw MoontideException.configuration(
           "--output %s exists: add --overwrite to replace it, or name another folder",
           output.path());
+    }
+  }
+
+  private boolean isThere(OutputTarget output) {
+    try {
+      return files.exists(output.path());
+    } catch (UncheckedIOException unreachable) {
+      throw new MoontideException(
+          MoontideException.Category.CONFIGURATION,
+          "--output %s cannot be reached: %s"
+              .formatted(output.path(), Failures.message(unreachable)),
+          unreachable);
     }
   }
 

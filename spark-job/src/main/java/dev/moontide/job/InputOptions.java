@@ -64,7 +64,10 @@ record InputOptions(
         throw MoontideException.configuration(
             "--%s is %s: allowed is name=value, e.g. sep=;", name, pair);
       }
-      pairs.put(pair.substring(0, equals), pair.substring(equals + 1));
+      if (pairs.put(pair.substring(0, equals), pair.substring(equals + 1)) != null) {
+        throw MoontideException.configuration(
+            "--%s gives %s twice: keep one", name, pair.substring(0, equals));
+      }
     }
     return pairs;
   }

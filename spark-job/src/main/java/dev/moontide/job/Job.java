@@ -59,8 +59,8 @@ final class Job {
       Optional<ErrorLimit> limit,
       Phases phases,
       Optional<Console> progress) {
-    new DatasetWriter(spark).check(output, inputs);
-    WorkFolder work = new WorkFolder(new StoredFiles(spark), output);
+    new DatasetWriter(spark).check(output, inputs, command.equals("sql") ? "--view" : "--input");
+    WorkFolder work = new WorkFolder(new StoredFiles(spark, "--output"), output);
     try {
       return run(computation, work, output, limit, phases, progress);
     } catch (Exception failed) { // SparkException is checked, but Scala does not declare it

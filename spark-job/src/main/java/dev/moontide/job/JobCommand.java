@@ -11,9 +11,9 @@
  */
 package dev.moontide.job;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.moontide.api.MoontideException;
 import dev.moontide.spark.JobOptions;
+import dev.moontide.spark.JsonStrings;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,8 +22,6 @@ import java.util.stream.Stream;
 
 /** A command that computes every row of a dataset. */
 final class JobCommand implements Command {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   private final String name;
   private final String description;
   private final List<OptionGroup> options;
@@ -103,6 +101,7 @@ final class JobCommand implements Command {
 
   @Override
   public int run(Values values, Console console) {
+    checkSampling(values);
     Map<String, String> given = new LinkedHashMap<>();
     given.putAll(Session.options(jobOptions(options, values)));
     given.put("task", name);
@@ -113,7 +112,7 @@ final class JobCommand implements Command {
     Phases phases = new Phases();
     try (Session session = phases.time("start", () -> Session.of(name, given))) {
       Job job = new Job(session.spark(), name, Lineage.of(parsed.model(), given, input));
-      Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
+      Optional<Console> progress = values.isOn("quiet") ? Optional.empty() : Optional.of(console);
       Summary summary =
           job.run(
               results ->
@@ -128,6 +127,18 @@ final class JobCommand implements Command {
       console.out().flush();
     }
     return 0;
+  }
+
+  /** A choice is the most probable one: nothing of how tokens are drawn bears on it. */
+  private void checkSampling(Values values) {
+    List<String> choices = OptionGroup.CHOICES.given(values);
+    List<String> unused = OptionGroup.SAMPLING.given(values);
+    if (options.contains(OptionGroup.SAMPLING) && !choices.isEmpty() && !unused.isEmpty()) {
+      throw MoontideException.configuration(
+          "%s given with %s: a choice is the most probable one and is not sampled; leave out one"
+              + " or the other",
+          String.join(", ", unused) + (unused.size() > 1 ? " are" : " is"), choices.get(0));
+    }
   }
 
   /** The options of the transform among all, as {@link JobOptions#fromMap} reads them. */
@@ -145,17 +156,8 @@ final class JobCommand implements Command {
 
   private static String text(CommandOption option, Values values) {
     return switch (option.takes()) {
-      case NOTHING -> "true";
-      case ONE -> values.one(option.name()).orElse("");
-      case ONE_OR_MORE, EACH -> json(values.all(option.name()));
+      case NOTHING, ONE, LIST, PAIRS -> values.one(option.name()).orElse("");
+      case ONE_OR_MORE, EACH -> JsonStrings.of(values.all(option.name()));
     };
-  }
-
-  private static String json(List<String> texts) {
-    try {
-      return JSON.writeValueAsString(texts);
-    } catch (JsonProcessingException impossible) {
-      throw new IllegalStateException(impossible);
-    }
   }
 }

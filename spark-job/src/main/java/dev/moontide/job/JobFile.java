@@ -13,10 +13,16 @@ package dev.moontide.job;
 
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.NullNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLParser;
 import dev.moontide.api.MoontideException;
+import dev.moontide.spark.JsonStrings;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -24,21 +30,19 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 
 /**
  * A job file: a YAML map of a command's options, in camelCase or kebab-case. Lists stand for
- * options of several values, {@code true} for flags, maps for options of {@code K=V}.
+ * options of several values, {@code true} or {@code false} for flags, maps for options of {@code
+ * K=V}.
  */
 final class JobFile {
   private static final YAMLMapper YAML =
-      YAMLMapper.builder()
-          .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
-          // A label "no" is a label.
-          .enable(YAMLParser.Feature.PARSE_BOOLEAN_LIKE_WORDS_AS_STRINGS)
-          .build();
+      YAMLMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
 
   private final Path file;
   private final Map<String, CommandOption> options = new LinkedHashMap<>();
@@ -76,16 +80,18 @@ final class JobFile {
       if (values.containsKey(name)) {
         throw MoontideException.configuration("%s: %s stands twice", file, name);
       }
-      values(option, entry.getValue()).ifPresent(found -> values.put(name, found));
+      values.put(name, values(option, entry.getValue()));
     }
     return new Values(values);
   }
 
   private JsonNode parse() {
     try {
-      JsonNode root = YAML.readTree(Files.readString(file));
-      if (root.isObject()) {
-        return root;
+      try (YAMLParser parser = YAML.getFactory().createParser(Files.readString(file))) {
+        JsonNode root = parser.nextToken() == null ? NullNode.instance : tree(parser);
+        if (root.isObject()) {
+          return root;
+        }
       }
     } catch (NoSuchFileException missing) {
       throw Values.invalid("config", file.toString(), "a YAML file that exists");
@@ -98,50 +104,86 @@ final class JobFile {
         "%s: expected lines of option: value, as in  model: path/to/checkpoint", file);
   }
 
-  private Optional<List<String>> values(CommandOption option, JsonNode node) {
+  /**
+   * What begins with the parser's token, its scalars as they are written: a label {@code 007} is no
+   * number 7.
+   */
+  private JsonNode tree(YAMLParser parser) throws IOException {
+    switch (parser.currentToken()) {
+      case START_OBJECT -> {
+        ObjectNode map = YAML.createObjectNode();
+        for (String name = parser.nextFieldName(); name != null; name = parser.nextFieldName()) {
+          parser.nextToken();
+          map.set(name, tree(parser));
+        }
+        return map;
+      }
+      case START_ARRAY -> {
+        ArrayNode list = YAML.createArrayNode();
+        while (parser.nextToken() != JsonToken.END_ARRAY) {
+          list.add(tree(parser));
+        }
+        return list;
+      }
+      case VALUE_NULL -> {
+        return NullNode.instance;
+      }
+      default -> {
+        if (parser.isCurrentAlias()) {
+          throw MoontideException.configuration(
+              "%s: *%s is an alias, which is not read here: write out what it stands for",
+              file, parser.getText());
+        }
+        return TextNode.valueOf(parser.getText());
+      }
+    }
+  }
+
+  private List<String> values(CommandOption option, JsonNode node) {
     return switch (option.takes()) {
-      case NOTHING -> flag(option, node);
-      case ONE -> Optional.of(List.of(text(option, node)));
-      case ONE_OR_MORE, EACH -> Optional.of(texts(option, node));
+      case NOTHING -> List.of(flag(option, node));
+      case ONE -> List.of(text(option, node, "one value"));
+      case LIST ->
+          List.of(
+              node.isArray()
+                  ? JsonStrings.of(texts(option, node))
+                  : text(option, node, "one value or a list"));
+      case PAIRS -> List.of(String.join(",", texts(option, node)));
+      case ONE_OR_MORE, EACH -> texts(option, node);
     };
   }
 
-  private Optional<List<String>> flag(CommandOption option, JsonNode node) {
-    if (!node.isBoolean()) {
+  private String flag(CommandOption option, JsonNode node) {
+    String text = node.asText().toLowerCase(Locale.ROOT);
+    if (!text.equals(Values.ON) && !text.equals(Values.OFF)) {
       throw invalid(option, node, "true or false");
     }
-    return node.booleanValue() ? Optional.of(List.of()) : Optional.empty();
+    return text;
   }
 
-  /** An option whose one value is itself a list takes a list too. */
-  private String text(CommandOption option, JsonNode node) {
-    if (node.isArray() && option.parameter().contains(",")) {
-      return YAML.valueToTree(scalars(option, node)).toString();
-    }
-    if (!node.isValueNode() || node.isNull()) {
-      throw invalid(option, node, "one value");
+  private String text(CommandOption option, JsonNode node, String allowed) {
+    if (!node.isTextual()) {
+      throw invalid(
+          option, node, node.isNull() ? allowed + "; a text \"null\" is quoted" : allowed);
     }
     return node.asText();
   }
 
+  /** Of a list, or a map for {@code K=V}, or one value alone. */
   private List<String> texts(CommandOption option, JsonNode node) {
+    List<String> texts = new ArrayList<>();
     if (node.isObject()) {
-      return node.properties().stream()
-          .map(pair -> pair.getKey() + "=" + pair.getValue().asText())
-          .toList();
-    }
-    return node.isArray() ? scalars(option, node) : List.of(node.asText());
-  }
-
-  private List<String> scalars(CommandOption option, JsonNode array) {
-    List<String> scalars = new ArrayList<>();
-    for (JsonNode element : array) {
-      if (!element.isValueNode() || element.isNull()) {
-        throw invalid(option, element, "a list of values");
+      for (Map.Entry<String, JsonNode> pair : node.properties()) {
+        texts.add(pair.getKey() + "=" + text(option, pair.getValue(), "a map to values"));
       }
-      scalars.add(element.asText());
+    } else if (node.isArray()) {
+      for (JsonNode element : node) {
+        texts.add(text(option, element, "a list of values"));
+      }
+    } else {
+      texts.add(text(option, node, "one value or several"));
     }
-    return scalars;
+    return texts;
   }
 
   private MoontideException invalid(CommandOption option, JsonNode node, String allowed) {

@@ -88,7 +88,7 @@ public final class Main {
                           Path.of(file),
                           command.options(),
                           name -> CommandSyntax.nearest(line, name)))
-              .map(file -> typed.orElse(file.read()))
+              .map(file -> typed.orElse(file.read(), command.exclusive()))
               .orElse(typed);
       return command.run(values, console);
     } catch (Exception failure) {
@@ -101,7 +101,7 @@ public final class Main {
     if (Failures.isConfiguration(failure)) {
       return 2;
     }
-    if (typed.has("verbose")) {
+    if (typed.isOn("verbose")) {
       failure.printStackTrace(console.err());
     }
     return 1;

@@ -12,8 +12,10 @@
 package dev.moontide.job;
 
 import static dev.moontide.job.CommandOption.flag;
+import static dev.moontide.job.CommandOption.list;
 import static dev.moontide.job.CommandOption.many;
 import static dev.moontide.job.CommandOption.one;
+import static dev.moontide.job.CommandOption.pairs;
 
 import java.util.List;
 
@@ -44,7 +46,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
               many("input-option", "K=V", "Options of Spark's reader, e.g. sep=;."),
               one("where", "SQL", "Only the rows that satisfy this condition."),
               one("limit", "N", "Only the first N rows."),
-              one("id-column", "COLUMN", "Identifies a row in errors and to its random numbers."),
+              one(
+                  "id-column",
+                  "COLUMN",
+                  "What a row's random numbers depend on. Default: its prompt."),
               one("model-cache", "DIR", "Where each host copies a model of hdfs:, s3a: … to."),
               one(
                   "partitions",
@@ -76,7 +81,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one(
                   "text-column",
                   "COLUMN",
-                  "The text that is the prompt. Default of label and score: text."),
+                  "A column whose text is the whole prompt. Default for label and score: text."),
               flag("chat", "Use the chat template. Default: where the checkpoint has one."),
               flag("raw", "No chat template: the model continues the prompt."),
               one("messages-column", "COLUMN", "OpenAI messages, in place of a prompt."),
@@ -99,8 +104,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
       new OptionGroup(
           "Labels",
           List.of(
-              one("labels", "A,B,C", "The labels."),
+              list("labels", "A,B,C", "The labels; a JSON array where one has a comma."),
               one("labels-file", "FILE", "The labels, one a line."),
+              list("choices", "A,B,C", "The same as --labels."),
+              one("choices-file", "FILE", "The same as --labels-file."),
               one("choices-column", "COLUMN", "A row's own labels, an array of strings."),
               one(
                   "probability-tolerance",
@@ -115,7 +122,10 @@ record OptionGroup(String heading, List<CommandOption> options) {
       new OptionGroup(
           "Choices",
           List.of(
-              one("choices", "A,B,C", "The response is one of these."),
+              list(
+                  "choices",
+                  "A,B,C",
+                  "The response is one of these; a JSON array where one has a comma."),
               one("choices-file", "FILE", "The choices, one a line."),
               one("choices-column", "COLUMN", "A row's own choices, an array of strings.")));
 
@@ -132,8 +142,8 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("frequency-penalty", "X", "From -2 to 2. Default: 0."),
               one("repetition-penalty", "X", "Above 0, at most 10. Default: 1."),
               many("stop", "TEXT", "Strings that end a response; they are not part of it."),
-              one("stop-token-ids", "N,N", "Token ids that end a response."),
-              one(
+              list("stop-token-ids", "N,N", "Token ids that end a response."),
+              list(
                   "allowed-token-ids",
                   "N,N-N",
                   "The only token ids a response may have, its end included. Default: all."),
@@ -148,7 +158,7 @@ record OptionGroup(String heading, List<CommandOption> options) {
               one("max-sequences", "N", "Rows in flight in a JVM. Default: 256."),
               one("kv-cache-memory", "SIZE", "E.g. 4g. Default: what the memory allows."),
               one("max-model-len", "N", "Prompt and output together. Default: the model's."),
-              one(
+              pairs(
                   "engine-resources",
                   "K=V,…",
                   "Executors that compute, e.g. gpu=1,cores=8. Default: the application's."),
@@ -179,5 +189,23 @@ record OptionGroup(String heading, List<CommandOption> options) {
     List<String> kept = List.of(names);
     return new OptionGroup(
         heading, options.stream().filter(option -> kept.contains(option.name())).toList());
+  }
+
+  /** The same group but for one of its options. */
+  OptionGroup without(String name) {
+    return new OptionGroup(
+        heading, options.stream().filter(option -> !option.name().equals(name)).toList());
+  }
+
+  /** Those of its options that are given, as typed. */
+  List<String> given(Values values) {
+    return options.stream()
+        .filter(
+            option ->
+                option.takes() == CommandOption.Takes.NOTHING
+                    ? values.isOn(option.name())
+                    : values.has(option.name()))
+        .map(option -> "--" + option.name())
+        .toList();
   }
 }

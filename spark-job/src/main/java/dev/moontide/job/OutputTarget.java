@@ -54,8 +54,8 @@ record OutputTarget(
         path,
         format,
         InputOptions.pairs(values, "output-option"),
-        values.has("overwrite"),
-        !values.has("no-resume"),
-        values.has("preserve-order"));
+        values.isOn("overwrite"),
+        !values.isOn("no-resume"),
+        values.isOn("preserve-order"));
   }
 }

@@ -24,7 +24,7 @@ final class RowCount {
 
   RowCount(SparkSession spark) {
     this.spark = spark;
-    this.files = new StoredFiles(spark);
+    this.files = new StoredFiles(spark, "--input");
   }
 
   /** The rows of {@code input}; empty where only reading all of it would tell. */

@@ -115,7 +115,7 @@ final class SqlCommand implements Command {
     if (!options.containsKey("model")) {
       values.required("model", "path/to/checkpoint");
     }
-    Optional<Console> progress = values.has("quiet") ? Optional.empty() : Optional.of(console);
+    Optional<Console> progress = values.isOn("quiet") ? Optional.empty() : Optional.of(console);
     Phases phases = new Phases();
     try (Session session = phases.time("start", () -> Session.withFunctions(name(), options))) {
       SparkSession spark = session.spark();
@@ -189,7 +189,8 @@ final class SqlCommand implements Command {
     if (!name.matches("[A-Za-z_][A-Za-z0-9_]*")) {
       throw Values.invalid("view", name + "=" + path, "a name of letters, digits and underscores");
     }
-    Dataset<Row> rows = new DatasetReader(spark).read(inputs(List.of(path), values), false);
+    DatasetReader reader = new DatasetReader(spark, "--view " + name);
+    Dataset<Row> rows = reader.read(inputs(List.of(path), values), false);
     rows.drop(DatasetReader.MALFORMED).createOrReplaceTempView(name);
   }
 

@@ -16,10 +16,12 @@ import dev.moontide.spark.store.FileSystemKind;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 import org.apache.hadoop.conf.Configuration;
@@ -28,20 +30,31 @@ import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.util.VersionInfo;
 import org.apache.spark.sql.SparkSession;
 
 /** Files on any file system Spark reads and writes. */
 final class StoredFiles {
-  private final Configuration configuration;
+  /** What brings the file systems that Hadoop knows and Spark does not bring. */
+  private static final Map<String, String> HADOOP_MODULES =
+      Map.of("s3a", "hadoop-aws", "abfs", "hadoop-azure", "abfss", "hadoop-azure");
 
-  StoredFiles(SparkSession spark) {
+  private final Configuration configuration;
+  private final String option;
+
+  /**
+   * @param option that gives the paths, for errors, such as {@code --input}
+   */
+  StoredFiles(SparkSession spark, String option) {
     this.configuration = spark.sparkContext().hadoopConfiguration();
+    this.option = option;
   }
 
   /** Fails if no file matches {@code path}. */
   void require(String path) {
     if (matching(path).length == 0) {
-      throw Values.invalid("input", path, "a file, a folder or a glob that matches some");
+      throw MoontideException.configuration(
+          "%s is %s: allowed is a file, a folder or a glob that matches some", option, path);
     }
   }
 
@@ -53,11 +66,9 @@ final class StoredFiles {
     }
   }
 
-  /** Whether {@code inner} is {@code outer} or lies in it. */
-  boolean contains(String outer, String inner) {
-    String folder = qualified(outer);
-    String other = qualified(inner);
-    return other.equals(folder) || other.startsWith(folder + Path.SEPARATOR);
+  /** Whether {@code inner} is {@code outer} or lies in it; both are {@link #qualified}. */
+  static boolean contains(String outer, String inner) {
+    return inner.equals(outer) || inner.startsWith(outer + Path.SEPARATOR);
   }
 
   /** The format of the first data file of {@code paths}, by its extension. */
@@ -76,9 +87,9 @@ final class StoredFiles {
       }
     }
     throw MoontideException.configuration(
-        "--input %s: the format cannot be told from the extension: add --input-format jsonl, csv,"
+        "%s %s: the format cannot be told from the extension: add --input-format jsonl, csv,"
             + " parquet, text, orc or another Spark source",
-        String.join(" ", paths));
+        option, String.join(" ", paths));
   }
 
   private Optional<Format> formatOf(FileStatus status) {
@@ -176,11 +187,12 @@ final class StoredFiles {
       return found == null ? new FileStatus[0] : found;
     } catch (IOException unreadable) {
       throw MoontideException.configuration(
-          "--input %s cannot be read: %s", path, Failures.message(unreadable));
+          "%s %s cannot be read: %s", option, path, Failures.message(unreadable));
     }
   }
 
-  private String qualified(String path) {
+  /** The whole of a path, with its file system. */
+  String qualified(String path) {
     return fileSystem(path).makeQualified(new Path(path)).toString();
   }
 
@@ -190,9 +202,27 @@ final class StoredFiles {
     } catch (IOException | RuntimeException unknown) {
       throw new MoontideException(
           MoontideException.Category.CONFIGURATION,
-          "%s is on no file system that is known here: %s; check the name, and that the file system's jar is there (--packages)"
-              .formatted(path, Failures.message(unknown)),
+          "%s %s %s".formatted(option, path, problem(path, unknown)),
           unknown);
     }
+  }
+
+  private static String problem(String path, Exception unknown) {
+    List<Throwable> causes = Failures.causes(unknown);
+    Optional<String> host =
+        causes.stream()
+            .filter(UnknownHostException.class::isInstance)
+            .map(Throwable::getMessage)
+            .findFirst();
+    if (host.isPresent()) {
+      return "cannot be reached: there is no host %s; check the name".formatted(host.get());
+    }
+    String module = HADOOP_MODULES.get(String.valueOf(new Path(path).toUri().getScheme()));
+    if (module != null && causes.stream().anyMatch(ClassNotFoundException.class::isInstance)) {
+      return "needs a jar that is not here: add --packages org.apache.hadoop:%s:%s"
+          .formatted(module, VersionInfo.getVersion());
+    }
+    return "is on no file system that is known here: %s; check the name, and that the file system's jar is there (--packages)"
+        .formatted(Failures.message(unknown));
   }
 }

@@ -49,7 +49,7 @@ record Summary(
     json.put("rows", counts.rows());
     counts.prompts().ifPresent(prompts -> json.put("prompts", prompts));
     json.put("errors", counts.errors());
-    json.put("computed", counts.asked() - reused());
+    json.put("computed", computed());
     json.put("reused", reused());
     json.put("prompt_tokens", counts.promptTokens());
     json.put("cached_tokens", counts.cachedTokens());
@@ -94,7 +94,7 @@ record Summary(
         counts.prompts().isPresent() ? "prompts" : "rows",
         reused() == 0 ? "%,d" : "%,d (%,d computed, %,d finished before or equal to another)",
         counts.asked(),
-        counts.asked() - reused(),
+        computed(),
         reused());
     line(text, "errors", "%,d", counts.errors());
     list(text, counts.reasons());
@@ -140,6 +140,11 @@ record Summary(
         .ifPresent(perplexity -> line(text, "perplexity", "%.4f", perplexity.value()));
     line(text, "output", "%s", output);
     return text.toString();
+  }
+
+  /** Answers of this run: an error row was not asked. */
+  private long computed() {
+    return Math.max(0, counts.asked() - reused() - counts.errors());
   }
 
   /** A stage that Spark repeats counts its rows again. */

@@ -53,6 +53,8 @@ final class Tally {
    *
    * @param rows written
    * @param prompts asked, where that is not one a row
+   * @param accuracy absent where no row has a truth
+   * @param perplexity absent where no token was scored
    */
   record Counts(
       long rows,
@@ -154,11 +156,11 @@ final class Tally {
         number(observed, "completion_tokens"),
         texts(observed, "reasons").orElse(Map.of()),
         texts(observed, "labels"),
-        observed.containsKey("truths")
-            ? Optional.of(new Accuracy(number(observed, "correct"), number(observed, "truths")))
-            : Optional.empty(),
+        Optional.of(new Accuracy(number(observed, "correct"), number(observed, "truths")))
+            .filter(accuracy -> accuracy.rows() > 0),
         observed.get("logprob") instanceof Double logprob
             ? Optional.of(new Perplexity(logprob, number(observed, "tokens")))
+                .filter(perplexity -> perplexity.tokens() > 0)
             : Optional.empty());
   }
 

@@ -12,6 +12,8 @@
 package dev.moontide.job;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.spark.ExclusiveOptions;
+import dev.moontide.spark.JsonStrings;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,16 +22,26 @@ import java.util.Optional;
 /**
  * What was given for a command's options, on the command line or in a job file.
  *
- * @param values by option name; a flag that is set has no values
+ * @param values by option name; a flag has {@code true} or {@code false}
  */
 record Values(Map<String, List<String>> values) {
   Values {
     values = Map.copyOf(values);
   }
 
-  /** These values, and {@code defaults} where these have none. */
-  Values orElse(Values defaults) {
+  /** What a flag that is given has: {@link #ON} or {@link #OFF}. */
+  static final String ON = "true";
+
+  static final String OFF = "false";
+
+  /**
+   * These values, and {@code defaults} where these have none: but for those that one of these
+   * excludes.
+   */
+  Values orElse(Values defaults, ExclusiveOptions exclusive) {
+    List<String> given = values.keySet().stream().filter(name -> !isOff(name)).toList();
     Map<String, List<String>> merged = new LinkedHashMap<>(defaults.values);
+    merged.keySet().removeAll(exclusive.ruledOutBy(given));
     merged.putAll(values);
     return new Values(merged);
   }
@@ -38,12 +50,31 @@ record Values(Map<String, List<String>> values) {
     return values.containsKey(name);
   }
 
+  /** Whether a flag is given and not switched off. */
+  boolean isOn(String name) {
+    return all(name).equals(List.of(ON));
+  }
+
+  private boolean isOff(String name) {
+    return all(name).equals(List.of(OFF));
+  }
+
   List<String> all(String name) {
     return values.getOrDefault(name, List.of());
   }
 
   Optional<String> one(String name) {
     return all(name).stream().findFirst();
+  }
+
+  /** The values of an option that is a list. */
+  List<String> list(String name) {
+    String value = one(name).orElse("");
+    try {
+      return JsonStrings.parseOrSplit(value);
+    } catch (IllegalArgumentException malformed) {
+      throw invalid(name, value, String.valueOf(malformed.getMessage()));
+    }
   }
 
   String required(String name, String example) {

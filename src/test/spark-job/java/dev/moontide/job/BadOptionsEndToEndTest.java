@@ -52,6 +52,16 @@ class BadOptionsEndToEndTest extends EndToEnd {
           label    --labels-file {folder}/empty.jsonl          | empty.jsonl, which is empty
           label    --labels-file {folder}/latin1.txt           | latin1.txt, which cannot be read (it is not UTF-8)
           label    --labels a,b --input nosuch://x/y.jsonl     | nosuch://x/y.jsonl is on no file system that is known
+          label    --labels a,b --output /proc/nosuch/out      | --output /proc/nosuch/out cannot be written
+          label    --labels a,b --input hdfs://no.host.here:1/y.jsonl | --input hdfs://no.host.here:1/y.jsonl cannot be reached: there is no host
+          label    --labels a,b --output hdfs://no.host.here:1/y | --output hdfs://no.host.here:1/y cannot be reached: there is no host
+          label    --labels a,b --input s3a://bucket/y.jsonl   | --packages org.apache.hadoop:hadoop-aws:3.
+          label    --labels a,b --input-format range           | --input-format is range: allowed is jsonl, csv
+          label    --labels a,b --input {folder}/broken.jsonl --text-column body | do not have; they have id, n, text\n
+          label    --labels a,b --input-option sep=; sep=,     | --input-option gives sep twice
+          generate --choices a,b --prompt x --temperature 1 --ignore-eos | --temperature, --ignore-eos are given with --choices
+          sql      {select} --view x=nosuch                    | --view x is nosuch: allowed is a file
+          sql      {select} --view x=a --view x=b              | --view gives x twice
           label    --choices-column text                       | choices-column names the column text
           label    --labels a,b --where nosuch=1               | --where is nosuch=1
           label    --labels a,b --input-format nosuch          | nosuch
@@ -73,19 +83,21 @@ class BadOptionsEndToEndTest extends EndToEnd {
   void optionsAreToldBeforeTheModelIsLoaded(String options, String told) throws Exception {
     String input = write("in.jsonl", "{\"id\": 1, \"text\": \"x\", \"n\": 2}\n");
     write("empty.jsonl", "");
+    write("broken.jsonl", "{\"id\": 1, \"text\": \"x\", \"n\": 2}\n{\n");
     Files.write(folder.resolve("latin1.txt"), new byte[] {'a', (byte) 0xe9, '\n'});
     String given = options.replace("{folder}", folder.toString());
     List<String> arguments = new ArrayList<>(List.of(given.split(" +")));
+    arguments.replaceAll(argument -> argument.replace("{select}", "SELECT 1 FROM x"));
     String command = arguments.remove(0);
     arguments.addAll(List.of("--model", modelWithoutWeights()));
     Map.of("--input", input, "--output", path("out"))
         .forEach(
             (option, value) -> {
-              if (!arguments.contains(option)) {
+              if (!arguments.contains(option) && !(command + option).equals("sql--input")) {
                 arguments.addAll(List.of(option, value));
               }
             });
-    assertTold(run(command, arguments.toArray(String[]::new)), told);
+    assertTold(run(command, arguments.toArray(String[]::new)), told.replace("\\n", "\n"));
     assertFalse(Files.exists(folder.resolve("out")));
   }
 

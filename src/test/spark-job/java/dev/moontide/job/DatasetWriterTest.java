@@ -91,12 +91,12 @@ class DatasetWriterTest extends LocalSession {
     DatasetWriter writer = new DatasetWriter(session());
     List<String> input = List.of(folder.resolve("in.jsonl").toString());
     Path output = folder.resolve("out");
-    assertDoesNotThrow(() -> writer.check(target(output), input));
+    assertDoesNotThrow(() -> writer.check(target(output), input, "--input"));
     Files.createDirectory(output);
     MoontideException exists =
-        assertThrows(MoontideException.class, () -> writer.check(target(output), input));
+        assertThrows(MoontideException.class, () -> writer.check(target(output), input, "--input"));
     assertTrue(String.valueOf(exists.getMessage()).contains("--overwrite"));
-    assertDoesNotThrow(() -> writer.check(target(output, "overwrite"), input));
+    assertDoesNotThrow(() -> writer.check(target(output, "overwrite"), input, "--input"));
   }
 
   @Test
@@ -107,11 +107,13 @@ class DatasetWriterTest extends LocalSession {
       MoontideException error =
           assertThrows(
               MoontideException.class,
-              () -> writer.check(target(output, "overwrite"), List.of(data.toString())));
+              () -> writer.check(target(output, "overwrite"), List.of(data.toString()), "--input"));
       assertTrue(String.valueOf(error.getMessage()).contains("lie in one another"));
     }
     assertDoesNotThrow(
-        () -> writer.check(target(folder.resolve("data2"), "overwrite"), List.of(data.toString())));
+        () ->
+            writer.check(
+                target(folder.resolve("data2"), "overwrite"), List.of(data.toString()), "--input"));
   }
 
   private void write(String name) {
@@ -131,7 +133,7 @@ class DatasetWriterTest extends LocalSession {
   private static OutputTarget target(Path path, String... flags) {
     Map<String, List<String>> values = new LinkedHashMap<>();
     values.put("output", List.of(path.toString()));
-    Stream.of(flags).forEach(flag -> values.put(flag, List.of()));
+    Stream.of(flags).forEach(flag -> values.put(flag, List.of("true")));
     return OutputTarget.of(new Values(values));
   }
 

@@ -57,7 +57,8 @@ class JobFileTest {
             "input-option", List.of("sep=;", "header=false"),
             "stop", List.of("END"),
             "choices", List.of("[\"yes\",\"no, never\"]"),
-            "overwrite", List.of(),
+            "overwrite", List.of("true"),
+            "ignore-eos", List.of("false"),
             "prompt", List.of("Summarise:\n{{ text }}\n")),
         values);
   }
@@ -67,6 +68,11 @@ class JobFileTest {
       delimiter = '|',
       textBlock =
           """
+          overwrite: 1              | overwrite is "1": allowed is true or false
+          choices: [yes, null]      | choices is null: allowed is a list of values; a text "null" is quoted
+          choices: [~]              | choices is null
+          choices: *x               | *x is an alias
+          input-option: {sep: [a]}  | input-option is ["a"]: allowed is a map to values
           model: [a, b]             | model is ["a","b"]: allowed is one value
           model:                    | model is null: allowed is one value
           overwrite: maybe          | overwrite is "maybe": allowed is true or false
@@ -79,6 +85,34 @@ class JobFileTest {
     MoontideException error = assertThrows(MoontideException.class, () -> read(yaml));
     assertEquals(MoontideException.Category.CONFIGURATION, error.category());
     assertTrue(String.valueOf(error.getMessage()).contains(told), error.getMessage());
+  }
+
+  @Test
+  void scalarsAreWhatIsWritten() throws Exception {
+    String written =
+        "007, 1e3, 0x1F, 1_000, 2024-01-02, 1.10, .5, 12:30, yes, No, on, OFF, True, \"null\"";
+    assertEquals(
+        List.of(
+            "[\"007\",\"1e3\",\"0x1F\",\"1_000\",\"2024-01-02\",\"1.10\",\".5\",\"12:30\",\"yes\",\"No\","
+                + "\"on\",\"OFF\",\"True\",\"null\"]"),
+        read("choices: [" + written + "]\n").all("choices"));
+    assertEquals(List.of("1_0", "0x1F"), read("stop: [1_0, 0x1F]\n").all("stop"));
+    assertEquals(List.of("1e3"), read("prompt: 1e3\n").all("prompt"));
+    assertEquals(
+        List.of("a=007", "b=1.0"), read("input-option: {a: 007, b: 1.0}\n").all("input-option"));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          engine-resources: {gpu: 1, cores: 8}  | gpu=1,cores=8
+          engine-resources: [cores=1, memory=2g] | cores=1,memory=2g
+          engine-resources: cores=1             | cores=1
+          """)
+  void pairsAreAMapAListOrOneText(String yaml, String value) throws Exception {
+    assertEquals(List.of(value), read(yaml).all("engine-resources"));
   }
 
   @Test

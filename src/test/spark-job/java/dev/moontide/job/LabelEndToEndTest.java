@@ -150,4 +150,35 @@ class LabelEndToEndTest extends EndToEnd {
     example("shuffled", "--input", shuffled, "--partitions", "1");
     assertEquals(expected, sorted("shuffled"));
   }
+
+  @Test
+  void choicesAreLabelsAndWithoutATruthNothingIsSaidOfAccuracy() throws Exception {
+    String input =
+        write(
+            "in.jsonl",
+            "{\"id\": 1, \"text\": \"hello\", \"truth\": null}\n{\"id\": 2, \"truth\": \"x\"}\n{\n");
+    Files.writeString(folder.resolve("labels.txt"), "\ufeffgreeting\r\ngoodbye\r\n");
+    String[] options = {
+      "--choices-file", path("labels.txt"), "--input", input, "--where", "truth is null"
+    };
+    CommandLineRun run = done("label", with(options, "--truth-column", "truth", "--output", "one"));
+    assertFalse(run.out().contains("accuracy"), run.out());
+    JsonNode summary = summary("one");
+    assertFalse(summary.has("accuracy"), summary.toString());
+    assertEquals(2, summary.get("rows").asInt());
+    assertEquals(1, summary.get("errors").asInt());
+    assertEquals(1, summary.get("computed").asInt());
+    assertEquals("greeting", output("one").where("id = 1").first().getAs("label"));
+    options[0] = "--choices";
+    options[1] = "greeting,goodbye";
+    done("label", with(options, "--output", "two"));
+    assertEquals("greeting", output("two").where("id = 1").first().getAs("label"));
+  }
+
+  private String[] with(String[] options, String... more) {
+    List<String> all = new ArrayList<>(List.of(options));
+    all.addAll(List.of(more));
+    all.set(all.size() - 1, path(all.get(all.size() - 1)));
+    return all.toArray(String[]::new);
+  }
 }

@@ -12,11 +12,14 @@
 package dev.moontide.job;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -65,6 +68,8 @@ class MainTest {
           label --model x --model y               | --model is given twice
           label --labels a,b                      | model
           label --model x                         | labels
+          label --model x --choices a,a           | "a" twice
+          bench --engine-resources cores=1        | --engine-resources
           label --model x --labels a,a            | "a" twice
           label --model x --labels a,b            | --input is missing
           label --model x --labels a,b --input y  | --output is missing
@@ -114,6 +119,12 @@ class MainTest {
   }
 
   @Test
+  void theTextOfAColumnCanBeThePrompt() {
+    String told = CommandLineRun.of("generate", "--model", "x", "--text-column", "t").err();
+    assertTrue(told.contains("--input is missing"), told);
+  }
+
+  @Test
   void theCommandLineWinsOverTheJobFile() throws Exception {
     Path file = folder.resolve("job.yaml");
     Files.writeString(file, "model: x\nprompt: p\nmaxTokens: 0\n");
@@ -122,6 +133,73 @@ class MainTest {
     String told =
         CommandLineRun.of("generate", "--config", file.toString(), "--max-tokens", "5").err();
     assertTrue(told.contains("--input is missing"), told);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      textBlock =
+          """
+          label    | labels-file: no.txt    | --labels a,b
+          label    | choices-column: c      | --labels a,b
+          label    | text-column: t, labels: a | --prompt p
+          label    | chat: true, labels: a  | --ids-column i
+          generate | system: s, prompt: p   | --raw
+          generate | chat: true, prompt: p  | --raw
+          generate | raw: true, prompt: p   | --system s
+          generate | system: s, prompt: p   | --ids-column i
+          generate | chat: true, raw: true, prompt: p | --no-chat
+          """)
+  void whatIsTypedRulesOutWhatTheJobFileSays(String command, String file, String typed)
+      throws Exception {
+    String told = withFile(command, "{model: x, " + file + "}", typed.split(" ")).err();
+    assertTrue(told.contains("--input is missing"), told);
+  }
+
+  @Test
+  void aShapeTypedRulesOutTheModelOfAFile() throws Exception {
+    String told = withFile("bench", "model: nowhere", "--shape", "width=1").err();
+    assertTrue(told.contains("--shape has no key \"width\""), told);
+    told = withFile("bench", "shape: {hidden_size: 64}", "--model", "nowhere").err();
+    assertTrue(told.contains("--model is nowhere"), told);
+  }
+
+  @Test
+  void aFlagOfTheJobFileCanBeSwitchedOff() {
+    Values file = new Values(Map.of("overwrite", List.of("true"), "no-resume", List.of("true")));
+    Values typed =
+        CommandSyntax.values(
+            CommandSyntax.of(List.of(JobCommand.label()))
+                .parseArgs("label", "--no-overwrite", "--resume", "--preserve-order")
+                .subcommand());
+    Values both = typed.orElse(file, JobCommand.label().exclusive());
+    assertFalse(both.isOn("overwrite"));
+    assertFalse(both.isOn("no-resume"));
+    assertTrue(both.isOn("preserve-order"));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          sequences: [1, x]                 | --sequences is ["1","x"]
+          shape: {hidden_size: 256, width: 1} | --shape has no key "width"
+          shape: [hidden_size=64, width=1]  | --shape has no key "width"
+          sequences: [1, 2], new-tokens: 1  | --new-tokens is 1
+          """)
+  void benchTakesListsAndMaps(String file, String told) throws Exception {
+    CommandLineRun run = withFile("bench", "{" + file + "}");
+    assertTrue(run.err().contains(told), run.err());
+  }
+
+  private CommandLineRun withFile(String command, String yaml, String... typed) throws Exception {
+    Path file = folder.resolve("job.yaml");
+    Files.writeString(file, yaml);
+    return CommandLineRun.of(
+        Stream.concat(Stream.of(command, "--config", file.toString()), Stream.of(typed))
+            .toArray(String[]::new));
   }
 
   @Test

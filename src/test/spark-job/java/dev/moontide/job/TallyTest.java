@@ -80,6 +80,24 @@ class TallyTest extends LocalSession {
   }
 
   @Test
+  void ofNoTokenThereIsNoPerplexityAndOfNoTruthNoAccuracy() {
+    JobOptions score = JobOptions.fromMap(Map.of("task", "score", "model", "x"));
+    String common =
+        "cast(null as string) as error, 1 as prompt_tokens, 0 as cached_tokens,"
+            + " 0 as completion_tokens";
+    Dataset<Row> one =
+        session()
+            .sql("SELECT %s, array() as token_logprobs, double(0) as logprob".formatted(common));
+    assertTrue(counts(score, one, "no-tokens").perplexity().isEmpty());
+    JobOptions label =
+        JobOptions.fromMap(
+            Map.of("task", "label", "model", "x", "labels", "a", "truth-column", "t"));
+    Dataset<Row> untold =
+        session().sql("SELECT %s, 'a' as label, cast(null as string) as t".formatted(common));
+    assertTrue(counts(label, untold, "no-truths").accuracy().isEmpty());
+  }
+
+  @Test
   void ofNoRowsCountsNone() {
     JobOptions options =
         JobOptions.fromMap(Map.of("task", "generate", "model", "x", "text-column", "t"));

@@ -132,6 +132,23 @@ class JobOptionsTest {
   }
 
   @Test
+  void whatACallSaysRulesOutWhatTheSessionDoes() {
+    SessionOptions session =
+        SessionOptions.of(
+            Map.of(
+                "spark.moontide.chat", "true",
+                "spark.moontide.system", "s",
+                "spark.moontide.labels", "a,b",
+                "spark.moontide.topK", "4"));
+    assertEquals(
+        Map.of("raw", "true", "labels", "a,b", "top-k", "4"),
+        session.beneath(Map.of("raw", "true")));
+    assertEquals(
+        Map.of("raw", "false", "chat", "true", "system", "s", "labels-file", "f", "top-k", "4"),
+        session.beneath(Map.of("raw", "false", "labelsFile", "f")));
+  }
+
+  @Test
   void whatIsNotGivenHasADefault() {
     JobOptions options = JobOptions.fromMap(Map.of("model", "m", "task", "label", "labels", "a"));
     assertEquals(ModelOptions.of("m"), options.model());

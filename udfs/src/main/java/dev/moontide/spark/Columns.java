@@ -34,6 +34,9 @@ import org.jspecify.annotations.Nullable;
  * the options name are there and of a type that serves, the answer's are not.
  */
 final class Columns {
+  /** Begins the names of columns that a job adds for itself. */
+  private static final String OWN = "_moontide_";
+
   private final StructType schema;
 
   private Columns(StructType schema) {
@@ -122,8 +125,9 @@ final class Columns {
   }
 
   private void check(String option, String column, Predicate<DataType> serves, String allowed) {
-    List<String> names = Arrays.asList(schema.fieldNames());
-    if (!names.contains(column)) {
+    if (!Arrays.asList(schema.fieldNames()).contains(column)) {
+      List<String> names =
+          Arrays.stream(schema.fieldNames()).filter(name -> !name.startsWith(OWN)).toList();
       throw MoontideException.configuration(
           "%s names the column %s, which the rows do not have; they have %s",
           option,

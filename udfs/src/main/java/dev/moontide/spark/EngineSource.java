@@ -28,10 +28,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
-import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.resource.ResourceInformation;
 import org.apache.spark.sql.types.StructType;
 import org.jspecify.annotations.Nullable;
@@ -136,14 +134,11 @@ final class EngineSource implements Inference.Source {
   /** This host's copies of remote checkpoints. */
   static ModelCache cache(ModelOptions model) {
     String folder = model.cache();
-    SparkEnv environment = SparkEnv.get();
     return new ModelCache(
         folder == null
             ? Path.of(System.getProperty("java.io.tmpdir"), "moontide-models")
             : Path.of(folder),
-        environment == null
-            ? new Configuration()
-            : SparkHadoopUtil.get().newConfiguration(environment.conf()));
+        HadoopConfiguration.ofSpark());
   }
 
   /**

@@ -14,6 +14,7 @@ package dev.moontide.spark;
 import dev.moontide.api.MoontideException;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
@@ -21,11 +22,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.List;
 import java.util.stream.Stream;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /** Labels in a text file, one a line; empty lines are skipped. */
 final class LabelFile {
+  /** Windows editors begin a file of UTF-8 with it. */
+  private static final String BYTE_ORDER_MARK = "\ufeff";
+
   private LabelFile() {}
 
   /**
@@ -34,16 +37,14 @@ final class LabelFile {
    * @param option named in errors
    */
   static List<String> read(String option, String location) {
-    Path path = new Path(location);
-    try (BufferedReader reader =
-            path.toUri().getScheme() == null
-                ? Files.newBufferedReader(java.nio.file.Path.of(location))
-                : new BufferedReader(
-                    new InputStreamReader(
-                        path.getFileSystem(new Configuration()).open(path),
-                        StandardCharsets.UTF_8));
+    try (BufferedReader reader = open(location);
         Stream<String> lines = reader.lines()) {
-      List<String> labels = lines.map(String::strip).filter(line -> !line.isEmpty()).toList();
+      List<String> labels =
+          lines
+              .map(line -> line.startsWith(BYTE_ORDER_MARK) ? line.substring(1) : line)
+              .map(String::strip)
+              .filter(line -> !line.isEmpty())
+              .toList();
       if (labels.isEmpty()) {
         throw MoontideException.configuration(
             "%s is %s, which is empty: name a text file with one label a line", option, location);
@@ -61,5 +62,15 @@ final class LabelFile {
               .formatted(option, location, reason),
           e);
     }
+  }
+
+  private static BufferedReader open(String location) throws IOException {
+    Path path = new Path(location);
+    if (path.toUri().getScheme() == null) {
+      return Files.newBufferedReader(java.nio.file.Path.of(location));
+    }
+    InputStream stream = path.getFileSystem(HadoopConfiguration.ofSpark()).open(path);
+    // A decoder, unlike a charset, does not read over what is not UTF-8.
+    return new BufferedReader(new InputStreamReader(stream, StandardCharsets.UTF_8.newDecoder()));
   }
 }

@@ -11,8 +11,6 @@
  */
 package dev.moontide.spark;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -35,8 +33,6 @@ import org.jspecify.annotations.Nullable;
  */
 public record ModelCall(Function function, JobOptions options, Map<String, String> given)
     implements Serializable {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   private static final StructType QUERY =
       new StructType()
           .add("response", DataTypes.StringType)
@@ -100,7 +96,7 @@ public record ModelCall(Function function, JobOptions options, Map<String, Strin
         if (labels == null) {
           all.put("choices-column", "labels");
         } else {
-          all.put("labels", json(labels));
+          all.put("labels", JsonStrings.of(labels));
         }
       }
       case AI_SCORE -> all.put("continuation-column", "continuation");
@@ -112,14 +108,6 @@ public record ModelCall(Function function, JobOptions options, Map<String, Strin
   /** The same, with the model as the executors of an application have it. */
   public ModelCall onExecutorsOf(SparkContext context) {
     return new ModelCall(function, options.onExecutorsOf(context), given);
-  }
-
-  private static String json(List<String> texts) {
-    try {
-      return JSON.writeValueAsString(texts);
-    } catch (JsonProcessingException impossible) {
-      throw new IllegalStateException(impossible);
-    }
   }
 
   /** The type of the answer, which is null where an argument is, or where the row failed. */

@@ -11,9 +11,6 @@
  */
 package dev.moontide.spark;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.type.TypeReference;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.moontide.api.MoontideException;
 import java.util.Arrays;
 import java.util.Collections;
@@ -29,9 +26,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Options as text, by name, and their conversion: each error names option, value and allowed. */
 final class OptionMap {
-  private static final ObjectMapper JSON = new ObjectMapper();
-  private static final TypeReference<List<String>> STRINGS = new TypeReference<>() {};
-
   /** By the name without hyphens, in lower case: what all spellings of a name have in common. */
   private final Map<String, String> values = new HashMap<>();
 
@@ -153,30 +147,24 @@ final class OptionMap {
             .collect(Collectors.joining(", ")));
   }
 
-  /** A JSON array of strings, or else the whole value split at {@code separator}. */
-  List<String> strings(String name, @Nullable String separator) {
+  /** The strings of a JSON array, or else between commas. */
+  List<String> list(String name) {
     String value = string(name);
-    if (value == null) {
-      return List.of();
-    }
-    if (!value.stripLeading().startsWith("[")) {
-      return separator == null
-          ? List.of(value)
-          : Arrays.stream(value.split(separator, -1)).map(String::strip).toList();
-    }
     try {
-      List<String> read = JSON.readValue(value, STRINGS);
-      if (read.contains(null)) {
-        throw notA(name, value, "a JSON array of strings without null");
-      }
-      return read;
-    } catch (JsonProcessingException e) {
-      throw notA(name, value, "a JSON array of strings, as it begins with [");
+      return value == null ? List.of() : JsonStrings.parseOrSplit(value);
+    } catch (IllegalArgumentException e) {
+      throw notA(name, value, String.valueOf(e.getMessage()));
     }
   }
 
+  /** The strings of a JSON array, or else the whole value. */
+  List<String> strings(String name) {
+    String value = string(name);
+    return value == null || JsonStrings.isArray(value) ? list(name) : List.of(value);
+  }
+
   List<Integer> integers(String name) {
-    return strings(name, ",").stream()
+    return list(name).stream()
         .map(
             value -> {
               try {

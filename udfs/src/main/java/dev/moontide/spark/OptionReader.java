@@ -20,7 +20,6 @@ import dev.moontide.spark.PromptOptions.LongPrompt;
 import dev.moontide.spark.PromptOptions.Mode;
 import dev.moontide.spark.PromptOptions.Source;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -28,12 +27,6 @@ import org.jspecify.annotations.Nullable;
 
 /** The one place where strings become {@link JobOptions}. */
 final class OptionReader {
-  private static final List<String> PROMPT_SOURCES =
-      List.of("prompt", "text-column", "messages-column", "ids-column");
-
-  private static final List<String> FIXED_CHOICES =
-      List.of("labels", "choices", "labels-file", "choices-file");
-
   /**
    * The options an executor's engine is loaded with, and those that say which executors have it.
    */
@@ -144,11 +137,11 @@ final class OptionReader {
   }
 
   private Source source(Task task) {
-    String given = onlyOneOf(PROMPT_SOURCES);
+    String given = onlyOneOf(ExclusiveOptions.PROMPT_SOURCES);
     if (given == null && task == Task.GENERATE) {
       throw MoontideException.configuration(
           "prompt is not given: name what each row asks by one of %s",
-          String.join(", ", PROMPT_SOURCES));
+          String.join(", ", ExclusiveOptions.PROMPT_SOURCES));
     }
     if (given == null) {
       return new Source.Text("text");
@@ -163,16 +156,14 @@ final class OptionReader {
   }
 
   private @Nullable ChoiceOptions choices() {
-    List<String> all = new ArrayList<>(FIXED_CHOICES);
-    all.add("choices-column");
-    String given = onlyOneOf(all);
+    String given = onlyOneOf(ExclusiveOptions.CHOICES);
     if (given == null) {
       return null;
     }
     ChoiceOptions.Source source =
         switch (given) {
           case "choices-column" -> new ChoiceOptions.Source.Column(options.string(given, ""));
-          case "labels", "choices" -> new ChoiceOptions.Source.Fixed(options.strings(given, ","));
+          case "labels", "choices" -> new ChoiceOptions.Source.Fixed(options.list(given));
           default ->
               new ChoiceOptions.Source.Fixed(LabelFile.read(given, options.string(given, "")));
         };
@@ -199,10 +190,10 @@ final class OptionReader {
         options.number("presence-penalty", defaults.presencePenalty()),
         options.number("frequency-penalty", defaults.frequencyPenalty()),
         options.number("repetition-penalty", defaults.repetitionPenalty()),
-        options.strings("stop", null),
+        options.strings("stop"),
         options.integers("stop-token-ids"),
         options.has("allowed-token-ids")
-            ? TokenRanges.parse("allowed-token-ids", options.strings("allowed-token-ids", ","))
+            ? TokenRanges.parse("allowed-token-ids", options.list("allowed-token-ids"))
             : null,
         options.bigInteger("seed", defaults.seed()),
         options.flag("ignore-eos", defaults.ignoreEos()));

@@ -18,8 +18,8 @@ import org.jspecify.annotations.Nullable;
  * Columns that name rows and answers.
  *
  * @param prefix put before the name of every output column
- * @param idColumn column that identifies a row: named in its error, and the key of its random
- *     numbers; null keys them by the prompt
+ * @param idColumn column that identifies a row: the key of its random numbers; null keys them by
+ *     the prompt
  * @param truthColumn column with the right label, counted into {@link JobMetrics}; null for none
  */
 public record OutputOptions(String prefix, @Nullable String idColumn, @Nullable String truthColumn)

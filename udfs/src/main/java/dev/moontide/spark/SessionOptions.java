@@ -142,10 +142,15 @@ public record SessionOptions(Map<String, String> given, @Nullable String preload
         : new OptionMap(Map.of(PRELOAD, preload), List.of(PRELOAD)).flag(PRELOAD, true);
   }
 
-  /** {@code own} and, where these say nothing, the configuration's. */
+  /**
+   * {@code own} and, where these say nothing, the configuration's: but for those that exclude one
+   * of {@code own}.
+   */
   public Map<String, String> beneath(Map<String, String> own) {
+    Map<String, String> named = kebabCase(own, "");
     Map<String, String> all = new LinkedHashMap<>(given);
-    all.putAll(kebabCase(own, ""));
+    all.keySet().removeAll(ExclusiveOptions.OF_JOBS.ruledOutBy(named));
+    all.putAll(named);
     return all;
   }
 

@@ -11,10 +11,9 @@
  */
 package dev.moontide.spark.sql;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.moontide.api.MoontideException;
 import dev.moontide.spark.CatalystValues;
+import dev.moontide.spark.JsonStrings;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,8 +24,6 @@ import org.jspecify.annotations.Nullable;
 
 /** What a call's constant arguments say, as text. */
 final class CallOptions {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   private CallOptions() {}
 
   /**
@@ -75,11 +72,7 @@ final class CallOptions {
 
   private static @Nullable String text(@Nullable Object value) {
     if (value instanceof List<?> list) {
-      try {
-        return JSON.writeValueAsString(list);
-      } catch (JsonProcessingException impossible) {
-        throw new IllegalStateException(impossible);
-      }
+      return JsonStrings.of(list);
     }
     return value == null ? null : value.toString();
   }

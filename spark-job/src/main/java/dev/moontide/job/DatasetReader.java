@@ -12,14 +12,22 @@
 package dev.moontide.job;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.concat;
+import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.monotonically_increasing_id;
+import static org.apache.spark.sql.functions.raise_error;
 import static org.apache.spark.sql.functions.struct;
+import static org.apache.spark.sql.functions.substring;
 import static org.apache.spark.sql.functions.when;
 
 import dev.moontide.api.MoontideException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Spliterators;
+import java.util.stream.StreamSupport;
 import org.apache.spark.SparkClassNotFoundException;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.DataFrameReader;
@@ -41,6 +49,9 @@ final class DatasetReader {
    * file; absent where no order is asked for.
    */
   static final String POSITION = "_moontide_position";
+
+  private static final String READ_AT = "_moontide_read_at";
+  private static final int SHOWN_OF_LINE = 120;
 
   private final SparkSession spark;
   private final String option;
@@ -75,9 +86,51 @@ final class DatasetReader {
       rows = filter(rows, input.where().get());
     }
     if (input.limit().isPresent()) {
-      rows = rows.limit(input.limit().get());
+      rows = first(rows, input.limit().get());
     }
     return partition(rows, input);
+  }
+
+  /**
+   * The first rows as Spark reads them, the same ones each time: Spark's own limit takes what its
+   * shuffle fetches first. Each task reads no more than {@code count} rows.
+   */
+  private static Dataset<Row> first(Dataset<Row> rows, int count) {
+    MapPartitionsFunction<Row, Row> head =
+        partition ->
+            StreamSupport.stream(Spliterators.spliteratorUnknownSize(partition, 0), false)
+                .limit(count)
+                .iterator();
+    return rows.mapPartitions(head, rows.encoder())
+        .withColumn(READ_AT, monotonically_increasing_id())
+        .repartition(1)
+        .sortWithinPartitions(READ_AT)
+        .limit(count)
+        .drop(READ_AT);
+  }
+
+  /** The rows of an input that fails whoever reads a malformed line of it. */
+  Dataset<Row> readWellFormed(InputOptions input) {
+    Dataset<Row> rows = read(input, false);
+    List<String> columns = new ArrayList<>(Arrays.asList(rows.columns()));
+    if (!columns.remove(MALFORMED)) {
+      return rows;
+    }
+    Column refusal =
+        raise_error(
+            concat(
+                lit(
+                    String.join(" ", input.paths())
+                        + " has a malformed line: mend it, or leave"
+                        + " such lines out with --input-option mode=DROPMALFORMED; it is \""),
+                substring(col(MALFORMED), 1, SHOWN_OF_LINE),
+                lit("\"")));
+    return rows.select(
+        columns.stream()
+            .map(
+                name ->
+                    when(col(MALFORMED).isNull(), col(quoted(name))).otherwise(refusal).as(name))
+            .toArray(Column[]::new));
   }
 
   private static Column position(Format format) {

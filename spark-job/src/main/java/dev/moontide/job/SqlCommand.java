@@ -189,9 +189,9 @@ final class SqlCommand implements Command {
     if (!name.matches("[A-Za-z_][A-Za-z0-9_]*")) {
       throw Values.invalid("view", name + "=" + path, "a name of letters, digits and underscores");
     }
-    DatasetReader reader = new DatasetReader(spark, "--view " + name);
-    Dataset<Row> rows = reader.read(inputs(List.of(path), values), false);
-    rows.drop(DatasetReader.MALFORMED).createOrReplaceTempView(name);
+    new DatasetReader(spark, "--view " + name)
+        .readWellFormed(inputs(List.of(path), values))
+        .createOrReplaceTempView(name);
   }
 
   private static Dataset<Row> run(SparkSession spark, String statement) {

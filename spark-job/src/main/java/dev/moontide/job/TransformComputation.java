@@ -11,18 +11,10 @@
  */
 package dev.moontide.job;
 
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.concat;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.substring;
-import static org.apache.spark.sql.functions.when;
-
 import dev.moontide.spark.JobMetrics;
 import dev.moontide.spark.JobOptions;
 import dev.moontide.spark.Moontide;
-import java.util.Arrays;
 import java.util.OptionalLong;
-import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -31,10 +23,7 @@ import org.apache.spark.sql.SparkSession;
  * Every row of the input with its answer: what {@code label}, {@code generate}, {@code score} do.
  */
 final class TransformComputation implements Computation {
-  private static final int SHOWN_OF_LINE = 120;
-
   private final SparkSession spark;
-  private final JobOptions options;
   private final Moontide moontide;
   private final InputOptions input;
   private final boolean withPosition;
@@ -51,8 +40,8 @@ final class TransformComputation implements Computation {
       boolean withPosition,
       String results) {
     this.spark = spark;
-    this.options = options;
-    this.moontide = Moontide.with(options).keepingResults(results);
+    this.moontide =
+        Moontide.with(options).keepingResults(results).failingMalformed(DatasetReader.MALFORMED);
     this.input = input;
     this.withPosition = withPosition;
     this.tally = new Tally(options);
@@ -61,7 +50,7 @@ final class TransformComputation implements Computation {
   @Override
   public Dataset<Row> rows() {
     Dataset<Row> rows = new DatasetReader(spark).read(input, withPosition);
-    return tally.over(withMalformed(moontide.transform(rows)));
+    return tally.over(moontide.transform(rows).drop(DatasetReader.MALFORMED));
   }
 
   @Override
@@ -82,23 +71,5 @@ final class TransformComputation implements Computation {
   @Override
   public Tally.Counts counts() {
     return tally.counts();
-  }
-
-  /** Says of a malformed line that it is one, where the transform saw a row of nulls. */
-  private Dataset<Row> withMalformed(Dataset<Row> answers) {
-    if (!Arrays.asList(answers.columns()).contains(DatasetReader.MALFORMED)) {
-      return answers;
-    }
-    Column line = col(DatasetReader.MALFORMED);
-    String error = options.output().prefix() + "error";
-    String finishReason = options.output().prefix() + "finish_reason";
-    Column reason =
-        concat(
-            lit("the input line is malformed: \""), substring(line, 1, SHOWN_OF_LINE), lit("\""));
-    return answers
-        .withColumn(error, when(line.isNotNull(), reason).otherwise(answers.col(error)))
-        .withColumn(
-            finishReason, when(line.isNotNull(), lit("error")).otherwise(answers.col(finishReason)))
-        .drop(DatasetReader.MALFORMED);
   }
 }

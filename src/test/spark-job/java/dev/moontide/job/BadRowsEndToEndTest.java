@@ -97,6 +97,28 @@ class BadRowsEndToEndTest extends EndToEnd {
   }
 
   @Test
+  void aMalformedLineIsNotAskedWhateverThePromptReads() {
+    String input = write("rows.jsonl", GOOD + "{\"id\": 1, \"text\": \"broken\n");
+    String[] options = {
+      "--input", input, "--prompt", "hello", "--max-tokens", "3", "--output", path("out")
+    };
+    done("generate", options);
+    List<Row> rows = output("out").orderBy("id").collectAsList();
+    assertError(rows.get(0), "the input line is malformed", "broken");
+    assertNull(rows.get(0).getAs("prompt_tokens"));
+    assertNull(rows.get(1).getAs("error"));
+    assertEquals(1, summary("out").get("errors").asInt());
+
+    String[] limited = Arrays.copyOf(options, options.length + 3);
+    limited[options.length] = "--overwrite";
+    limited[options.length + 1] = "--max-errors";
+    limited[options.length + 2] = "0";
+    CommandLineRun run = run("generate", limited);
+    assertEquals(1, run.status(), run.err());
+    assertTrue(run.err().contains("1 × the input line is malformed"), run.err());
+  }
+
+  @Test
   void aLongPromptIsCutWhereItMayBe() {
     String input = write("rows.jsonl", GOOD + "{\"id\": 1, \"text\": \"" + LONG_TEXT + "\"}\n");
     List<Row> left = label(input, "--on-long-prompt", "truncate-left");

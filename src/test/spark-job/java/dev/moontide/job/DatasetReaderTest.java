@@ -148,6 +148,45 @@ class DatasetReaderTest extends LocalSession {
   }
 
   @Test
+  void aLimitTakesTheFirstRowsAsTheyAreRead() throws Exception {
+    for (int part = 0; part < 6; part++) {
+      write("limited/part-" + part + ".jsonl", lines(40 + part).replace("row", part + " row"));
+    }
+    session().conf().set("spark.sql.files.openCostInBytes", Integer.toString(1 << 26));
+    String path = folder.resolve("limited").toString();
+    List<String> all = texts(read(path).select("text"));
+    Dataset<Row> first = read(path, "limit", "130");
+    assertEquals(sorted(all.subList(0, 130)), sorted(texts(first.select("text"))));
+    assertEquals(List.of("n", "text"), Arrays.asList(first.columns()));
+    session().conf().unset("spark.sql.files.openCostInBytes");
+  }
+
+  private static List<String> sorted(List<String> texts) {
+    return texts.stream().sorted().toList();
+  }
+
+  @Test
+  void aMalformedLineFailsWhoeverReadsIt() throws Exception {
+    Path file = write("view.jsonl", "{\"a\": 1, \"text\": \"x\"}\n{\"a\": 2, \"text\": \"y\n");
+    Dataset<Row> rows =
+        new DatasetReader(session()).readWellFormed(input(List.of(file.toString()), Map.of()));
+    assertEquals(List.of("a", "text"), Arrays.asList(rows.columns()));
+    String told =
+        String.valueOf(assertThrows(Exception.class, () -> rows.collectAsList()).getMessage());
+    assertTrue(told.contains("malformed line") && told.contains("mode=DROPMALFORMED"));
+    assertTrue(told.contains("\"text\": \"y"));
+    assertEquals(
+        List.of("x"),
+        texts(
+            new DatasetReader(session())
+                .readWellFormed(
+                    input(
+                        List.of(file.toString()),
+                        Map.of("input-option", List.of("mode=DROPMALFORMED"))))
+                .select("text")));
+  }
+
+  @Test
   void rowsAreCountedWhereThatIsCheap() throws Exception {
     Path file = write("counted.jsonl", lines(20));
     RowCount count = new RowCount(session());

@@ -31,6 +31,7 @@ import org.jspecify.annotations.Nullable;
  * @param options the job's
  * @param inputSchema the columns of the rows
  * @param outputSchema those and the answer's
+ * @param malformed column of malformed input lines; null if none are told
  * @param source opens what the task computes with
  * @param folder where finished results are kept; null keeps none
  * @param metrics takes the counts
@@ -39,6 +40,7 @@ record GenerationPartition(
     JobOptions options,
     StructType inputSchema,
     StructType outputSchema,
+    @Nullable String malformed,
     Inference.Source source,
     @Nullable ResultFolder folder,
     JobMetrics metrics)
@@ -51,7 +53,7 @@ record GenerationPartition(
     }
     TaskContext task = TaskContext.get();
     task.addTaskFailureListener(new LostDevice());
-    Inference inference = source.open(options, inputSchema);
+    Inference inference = open();
     BufferAllocator allocator =
         ArrowUtils.rootAllocator()
             .newChildAllocator("moontide task " + task.taskAttemptId(), 0, Long.MAX_VALUE);
@@ -71,5 +73,13 @@ record GenerationPartition(
             task::isInterrupted);
     task.addTaskCompletionListener((TaskCompletionListener) context -> answers.close());
     return answers;
+  }
+
+  private Inference open() {
+    Inference all = source.open(options, inputSchema);
+    return malformed == null
+        ? all
+        : new Inference(
+            new WellFormedRows(Column.of(inputSchema, malformed), all.prompter()), all.engine());
   }
 }

@@ -13,6 +13,7 @@ package dev.moontide.spark;
 
 import dev.moontide.api.MoontideException;
 import dev.moontide.spark.store.ResultFolder;
+import java.util.Arrays;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
 import org.apache.spark.SparkContext;
@@ -32,13 +33,19 @@ public final class Moontide {
   private final JobOptions options;
   private final Inference.Source source;
   private final @Nullable String results;
+  private final @Nullable String malformed;
   private final String run = UUID.randomUUID().toString();
   private @Nullable JobMetrics metrics;
 
-  private Moontide(JobOptions options, Inference.Source source, @Nullable String results) {
+  private Moontide(
+      JobOptions options,
+      Inference.Source source,
+      @Nullable String results,
+      @Nullable String malformed) {
     this.options = options;
     this.source = source;
     this.results = results;
+    this.malformed = malformed;
   }
 
   /** A transform with {@code options}; it can be applied to any number of datasets. */
@@ -48,7 +55,7 @@ public final class Moontide {
 
   /** A transform whose tasks compute with {@code source}. */
   static Moontide with(JobOptions options, Inference.Source source) {
-    return new Moontide(options, source, null);
+    return new Moontide(options, source, null, null);
   }
 
   /**
@@ -59,7 +66,16 @@ public final class Moontide {
    * spark.moontide.store} says, if that is set.
    */
   public Moontide keepingResults(String folder) {
-    return new Moontide(options, source, folder);
+    return new Moontide(options, source, folder, malformed);
+  }
+
+  /**
+   * The same transform, which fails the rows with a text in {@code column}, where there is such a
+   * column: the input line that could not be read as a row, as Spark's {@code
+   * columnNameOfCorruptRecord} has it. They come out with that as their error, and ask nothing.
+   */
+  public Moontide failingMalformed(String column) {
+    return new Moontide(options, source, results, column);
   }
 
   public JobOptions options() {
@@ -85,6 +101,9 @@ public final class Moontide {
             onExecutors,
             schema,
             output,
+            malformed != null && Arrays.asList(schema.fieldNames()).contains(malformed)
+                ? malformed
+                : null,
             source,
             resultFolder(rows.sparkSession()),
             metrics(rows.sparkSession()));

@@ -21,7 +21,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.RawLocalFileSystem;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
 import org.junit.jupiter.api.Test;
@@ -29,7 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class LabelFileTest {
   /** A file system that {@code spark.hadoop.*} alone makes known. */
-  public static final class Named extends LocalFileSystem {
+  public static final class Named extends RawLocalFileSystem {
     @Override
     public String getScheme() {
       return "labels";

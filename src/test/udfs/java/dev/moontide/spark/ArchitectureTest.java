@@ -44,12 +44,12 @@ class ArchitectureTest {
   }
 
   @Test
-  void catalystIsReachedThroughTheExtensionsAlone() {
+  void catalystIsReachedThroughTheExtensionsAndTheTransformAlone() {
     noClasses()
         .that()
         .resideOutsideOfPackage("dev.moontide.spark.sql..")
         .and()
-        .doNotBelongToAnyOf(MoontideExtensions.class)
+        .doNotBelongToAnyOf(MoontideExtensions.class, Moontide.class)
         .should()
         .dependOnClassesThat()
         .resideInAPackage("dev.moontide.spark.sql..")

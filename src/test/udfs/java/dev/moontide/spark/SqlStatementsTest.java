@@ -12,6 +12,7 @@
 package dev.moontide.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.moontide.spark.sql.InferenceExec;
@@ -125,6 +126,16 @@ class SqlStatementsTest extends SqlTest {
 
   private static long value(Map<String, SQLMetric> metrics, String name) {
     return Objects.requireNonNull(metrics.get(name), name).value();
+  }
+
+  /** Without adaptive execution the model's time would count against the broadcast's. */
+  @Test
+  void answersAreBroadcastWhereSparkWaitsForThem() {
+    String join = "SELECT * FROM t LEFT JOIN (SELECT id, ai_gen(text) AS a FROM few) USING (id)";
+    assertTrue(explained(join).contains("BroadcastHashJoin"));
+    session().conf().set("spark.sql.adaptive.enabled", "false");
+    assertFalse(explained(join).contains("BroadcastHashJoin"));
+    session().conf().unset("spark.sql.adaptive.enabled");
   }
 
   @Test

@@ -12,6 +12,7 @@
 package dev.moontide.spark;
 
 import dev.moontide.api.MoontideException;
+import dev.moontide.spark.sql.Transforms;
 import dev.moontide.spark.store.ResultFolder;
 import java.util.Arrays;
 import java.util.UUID;
@@ -86,6 +87,16 @@ public final class Moontide {
    * Every column of {@code rows}, then the task's output columns; each row once, in completion
    * order within its partition. A streaming dataset works too.
    *
+   * <p>An action computes the answers that it reads: of rows that filters and limits let pass (save
+   * a limit of ordered rows), and of none where no column of the answer is read, as by {@code
+   * count}. It asks for each row once, also to sort it or to pair it with others. The next action
+   * computes again, and so does each use in a query: write the answers, {@code cache} them or keep
+   * results. With {@code engine-resources}, and for a stream, every row is computed whatever is
+   * read.
+   *
+   * <p>The result is for the session of {@code rows}, those cloned from it and any with {@link
+   * MoontideExtensions}.
+   *
    * @throws dev.moontide.api.MoontideException of category configuration for a column that is
    *     missing, of the wrong type, or there already, and for options the checkpoint cannot serve
    *     (where this driver sees its folder)
@@ -108,10 +119,18 @@ public final class Moontide {
             resultFolder(rows.sparkSession()),
             metrics(rows.sparkSession()));
     EngineResources resources = options.resources();
+    if (resources == null && !rows.isStreaming()) {
+      return Transforms.of(rows, partition, output, description());
+    }
     Dataset<InternalRow> read = rows.as(InternalRows.encoder(schema));
     return resources == null
         ? read.mapPartitions(partition, Encoders.row(output))
         : inStageOfItsOwn(read, partition, output, resources::give);
+  }
+
+  /** For a plan that people read. */
+  private String description() {
+    return "[%s, model=%s]".formatted(OptionMap.nameOf(options.task()), options.model().location());
   }
 
   /**

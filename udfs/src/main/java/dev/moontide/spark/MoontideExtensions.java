@@ -18,6 +18,7 @@ import dev.moontide.spark.sql.InferenceStrategy;
 import dev.moontide.spark.sql.MaterializeOnce;
 import dev.moontide.spark.sql.PushThroughInference;
 import dev.moontide.spark.sql.ShareAnswers;
+import dev.moontide.spark.sql.TransformStrategy;
 import org.apache.spark.sql.SparkSessionExtensions;
 import org.apache.spark.sql.SparkSessionExtensionsProvider;
 import scala.runtime.BoxedUnit;
@@ -48,6 +49,7 @@ public final class MoontideExtensions implements SparkSessionExtensionsProvider 
     extensions.injectPlanNormalizationRule(session -> new ShareAnswers());
     extensions.injectOptimizerRule(session -> new PushThroughInference(session.sparkContext()));
     extensions.injectPlannerStrategy(session -> new InferenceStrategy(session, source));
+    extensions.injectPlannerStrategy(session -> new TransformStrategy());
     extensions.injectQueryStagePrepRule(session -> new MaterializeOnce());
     extensions.injectColumnar(session -> new MaterializeOnce.WithoutAdaptiveExecution());
     return BoxedUnit.UNIT;

@@ -22,6 +22,7 @@ import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.SortOrder;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.catalyst.plans.logical.Statistics;
 import org.apache.spark.sql.catalyst.plans.logical.UnaryNode;
 import org.jspecify.annotations.Nullable;
 import scala.Option;
@@ -34,7 +35,7 @@ import scala.collection.immutable.Seq;
  * <p>Calls and answers are apart, not aliases: Spark rewrites and canonicalises expressions and
  * output attributes by different rules.
  */
-public final class InferencePlan extends LogicalPlan implements UnaryNode {
+public final class InferencePlan extends LogicalPlan implements UnaryNode, AnsweringPlan {
   private final Seq<Expression> calls;
   private final Seq<Attribute> answers;
   private final LogicalPlan child;
@@ -53,7 +54,8 @@ public final class InferencePlan extends LogicalPlan implements UnaryNode {
     return calls;
   }
 
-  Seq<Attribute> answers() {
+  @Override
+  public Seq<Attribute> answers() {
     return answers;
   }
 
@@ -62,8 +64,33 @@ public final class InferencePlan extends LogicalPlan implements UnaryNode {
     return child;
   }
 
-  InferencePlan over(LogicalPlan newChild) {
+  @Override
+  public InferencePlan over(LogicalPlan newChild) {
     return new InferencePlan(calls, answers, newChild);
+  }
+
+  @Override
+  public LogicalPlan answering(AttributeSet references) {
+    List<Expression> readCalls = new ArrayList<>();
+    List<Attribute> readAnswers = new ArrayList<>();
+    for (int i = 0; i < calls.size(); i++) {
+      Attribute answer = answers.apply(i);
+      if (references.contains(answer)) {
+        readCalls.add(calls.apply(i));
+        readAnswers.add(answer);
+      }
+    }
+    if (readCalls.size() == calls.size()) {
+      return this;
+    }
+    return readCalls.isEmpty()
+        ? child
+        : new InferencePlan(ScalaLists.seq(readCalls), ScalaLists.seq(readAnswers), child);
+  }
+
+  @Override
+  public boolean keepsOrder() {
+    return true;
   }
 
   @Override
@@ -100,6 +127,11 @@ public final class InferencePlan extends LogicalPlan implements UnaryNode {
   @Override
   public boolean deterministic() {
     return false;
+  }
+
+  @Override
+  public Statistics stats() {
+    return AnsweringPlan.stats(child, conf());
   }
 
   @Override

@@ -32,8 +32,8 @@ import org.apache.spark.sql.execution.joins.CartesianProductExec;
 import scala.Option;
 
 /**
- * Puts an exchange between an {@link InferenceExec} and an operator that computes its input more
- * than once, which then reads what the exchange wrote:
+ * Puts an exchange between an {@link InferenceExec} or a {@link TransformExec} and an operator that
+ * computes its input more than once, which then reads what the exchange wrote:
  *
  * <ul>
  *   <li>a range partitioning, once to sample its keys, once to write it;
@@ -96,6 +96,7 @@ public final class MaterializeOnce extends Rule<SparkPlan> {
       return false;
     }
     return plan instanceof InferenceExec
+        || plan instanceof TransformExec
         || ScalaLists.list(plan.children()).stream().anyMatch(MaterializeOnce::computesAnswers);
   }
 

@@ -38,7 +38,7 @@ import org.apache.spark.sql.catalyst.rules.Rule;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Moves below an {@link InferencePlan} what leaves fewer rows and needs no answer (filters,
+ * Moves below an {@link AnsweringPlan} what leaves fewer rows and needs no answer (filters,
  * samples, limits, and the order a limit goes by), and drops calls whose answers no one reads.
  * Spark's own rules stop at an operator they do not know.
  */
@@ -61,19 +61,19 @@ public final class PushThroughInference extends Rule<LogicalPlan> {
   }
 
   private LogicalPlan push(LogicalPlan plan) {
-    if (plan instanceof Filter filter && filter.child() instanceof InferencePlan inference) {
+    if (plan instanceof Filter filter && filter.child() instanceof AnsweringPlan inference) {
       return pushFilter(filter, inference);
     }
-    if (plan instanceof Sample sample && sample.child() instanceof InferencePlan inference) {
+    if (plan instanceof Sample sample && sample.child() instanceof AnsweringPlan inference) {
       return inference.over(sample.withNewChildren(ScalaLists.seq(List.of(inference.child()))));
     }
-    if (plan instanceof Project project && project.child() instanceof InferencePlan inference) {
+    if (plan instanceof Project project && project.child() instanceof AnsweringPlan inference) {
       return dropUnread(project, inference);
     }
     return isLimit(plan) ? pushLimits(plan) : plan;
   }
 
-  private static LogicalPlan pushFilter(Filter filter, InferencePlan inference) {
+  private static LogicalPlan pushFilter(Filter filter, AnsweringPlan inference) {
     List<Expression> below = new ArrayList<>();
     List<Expression> above = new ArrayList<>();
     List<Expression> conditions = Calls.conjuncts(filter.condition());
@@ -94,24 +94,11 @@ public final class PushThroughInference extends Rule<LogicalPlan> {
     return above.isEmpty() ? passed : new Filter(Calls.and(above), passed);
   }
 
-  private static LogicalPlan dropUnread(Project project, InferencePlan inference) {
-    List<Expression> calls = new ArrayList<>();
-    List<Attribute> answers = new ArrayList<>();
-    for (int i = 0; i < inference.calls().size(); i++) {
-      Attribute answer = inference.answers().apply(i);
-      if (project.references().contains(answer)) {
-        calls.add(inference.calls().apply(i));
-        answers.add(answer);
-      }
-    }
-    if (calls.size() == inference.calls().size()) {
-      return project;
-    }
-    LogicalPlan child =
-        calls.isEmpty()
-            ? inference.child()
-            : new InferencePlan(ScalaLists.seq(calls), ScalaLists.seq(answers), inference.child());
-    return project.withNewChildren(ScalaLists.seq(List.of(child)));
+  private static LogicalPlan dropUnread(Project project, AnsweringPlan inference) {
+    LogicalPlan read = inference.answering(project.references());
+    return read.equals(inference)
+        ? project
+        : project.withNewChildren(ScalaLists.seq(List.of(read)));
   }
 
   private static boolean isLimit(LogicalPlan plan) {
@@ -129,7 +116,7 @@ public final class PushThroughInference extends Rule<LogicalPlan> {
     Deque<Project> projections = new ArrayDeque<>();
     Sort sort = null;
     List<SortOrder> order = List.of();
-    while (!(plan instanceof InferencePlan)) {
+    while (!(plan instanceof AnsweringPlan)) {
       if (plan instanceof Project project
           && ScalaLists.expressions(project.projectList()).stream()
               .allMatch(Expression::deterministic)) {
@@ -143,11 +130,12 @@ public final class PushThroughInference extends Rule<LogicalPlan> {
       }
       plan = plan.children().head();
     }
-    InferencePlan inference = (InferencePlan) plan;
+    AnsweringPlan inference = (AnsweringPlan) plan;
     LogicalPlan rows = inference.child();
     if (sort != null) {
-      if (!order.stream()
-          .allMatch(by -> by.deterministic() && by.references().subsetOf(rows.outputSet()))) {
+      if (!inference.keepsOrder()
+          || !order.stream()
+              .allMatch(by -> by.deterministic() && by.references().subsetOf(rows.outputSet()))) {
         return top;
       }
       LogicalPlan sorted = sort.copy(ScalaLists.seq(order), true, rows, sort.hint());

@@ -18,6 +18,8 @@
  * {@code ShareAnswers} makes one of what stands in the query twice, {@code PushThroughInference}
  * moves what needs no answer below that, {@code InferenceStrategy} plans an {@code InferenceExec},
  * and {@code MaterializeOnce} sees that it runs once.
+ *
+ * <p>{@code Transforms} makes a node of {@code Moontide.transform} too, for any session.
  */
 @NullMarked
 package dev.moontide.spark.sql;

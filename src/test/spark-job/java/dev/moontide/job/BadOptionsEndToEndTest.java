@@ -52,7 +52,6 @@ class BadOptionsEndToEndTest extends EndToEnd {
           label    --labels-file {folder}/empty.jsonl          | empty.jsonl, which is empty
           label    --labels-file {folder}/latin1.txt           | latin1.txt, which cannot be read (it is not UTF-8)
           label    --labels a,b --input nosuch://x/y.jsonl     | nosuch://x/y.jsonl is on no file system that is known
-          label    --labels a,b --output /proc/nosuch/out      | --output /proc/nosuch/out cannot be written
           label    --labels a,b --input hdfs://no.host.here:1/y.jsonl | --input hdfs://no.host.here:1/y.jsonl cannot be reached: there is no host
           label    --labels a,b --output hdfs://no.host.here:1/y | --output hdfs://no.host.here:1/y cannot be reached: there is no host
           label    --labels a,b --input s3a://bucket/y.jsonl   | --packages org.apache.hadoop:hadoop-aws:3.
@@ -116,6 +115,23 @@ class BadOptionsEndToEndTest extends EndToEnd {
             "--output",
             path("out")),
         path("nowhere"));
+  }
+
+  @Test
+  void aPlaceThatCannotBeWrittenIsTold() {
+    String input = write("in.jsonl", "{\"text\": \"x\"}\n");
+    assertTold(
+        run(
+            "label",
+            "--labels",
+            "a,b",
+            "--model",
+            MODEL,
+            "--input",
+            input,
+            "--output",
+            "/proc/nosuch/out"),
+        "--output /proc/nosuch/out cannot be written");
   }
 
   @Test

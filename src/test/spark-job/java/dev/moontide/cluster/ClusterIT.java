@@ -52,11 +52,11 @@ class ClusterIT {
   private static final Path PROPERTIES = ROOT.resolve("conf/spark-defaults-cpu.conf");
   private static final String SYSTEM = "Label the intent of the request.";
 
-  /** Of the 4,500 requests every fifth is labelled, which takes two executors some seconds. */
-  private static final int STEP = 5;
+  /** Of the 4,500 requests every ninth is labelled, which takes two executors some seconds. */
+  private static final int STEP = 9;
 
   private static final int SQL_STEP = 45;
-  private static final int ROWS = 900;
+  private static final int ROWS = 500;
 
   private static Cluster cluster;
   private static List<String> expected;

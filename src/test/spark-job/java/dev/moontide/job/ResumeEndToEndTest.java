@@ -18,14 +18,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.apache.spark.sql.api.java.UDF1;
@@ -196,48 +194,4 @@ class ResumeEndToEndTest extends EndToEnd {
 
   /** Of the driver, where the function runs too. */
   private static final AtomicInteger FAILED = new AtomicInteger();
-
-  @Test
-  void aRerunAfterAKilledDriverGoesOn() throws Exception {
-    String input = requests("in.jsonl", 25);
-    List<String> command = new ArrayList<>();
-    command.add(ProcessHandle.current().info().command().orElseThrow());
-    command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
-    command.addAll(List.of("label", "--dtype", "f32", "--quiet", "--model", MODEL));
-    // So few at once that the driver is at work when its first results are there.
-    command.addAll(arguments(input, path("out"), "--partitions", "3", "--max-sequences", "2"));
-    Path log = folder.resolve("log");
-    Process driver =
-        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-    try {
-      while (segments("out") == 0) {
-        assertFalse(
-            driver.waitFor(20, TimeUnit.MILLISECONDS),
-            () -> "the driver ended by itself: " + read(log));
-      }
-    } finally {
-      driver.destroyForcibly().waitFor();
-    }
-    assertFalse(Files.exists(folder.resolve("out")), "half an output is at the output's place");
-
-    label(input, "out", "--partitions", "16");
-    int reused = summary("out").get("reused").asInt();
-    assertTrue(reused > 0, "nothing of the killed driver's work was kept");
-    assertEquals(180 - reused, summary("out").get("computed").asInt());
-    List<String> lines = lines(25);
-    Collections.shuffle(lines, new Random(7));
-    label(write("shuffled.jsonl", String.join("\n", lines)), "whole", "--partitions", "1");
-    assertEquals(180, sorted("whole").size());
-    assertEquals(sorted("whole"), sorted("out"));
-    assertCounts("whole", 180, 0);
-  }
-
-  private static String read(Path file) {
-    try {
-      return Files.readString(file);
-    } catch (IOException unreadable) {
-      return unreadable.toString();
-    }
-  }
 }

@@ -297,6 +297,7 @@ class ClusterIT {
   }
 
   @Test
+  @Tag("minutes")
   void aKilledWorkerCostsNoRow() {
     Output output = output("worker");
     try (ChildJvm job = submit("worker", configuration(), label("worker"))) {
@@ -334,6 +335,7 @@ class ClusterIT {
   }
 
   @Test
+  @Tag("minutes")
   void aSpeculativeCopyOfEveryTaskChangesNothing() {
     Output output = output("speculation");
     Map<String, String> configuration =

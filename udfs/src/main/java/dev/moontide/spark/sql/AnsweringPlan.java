@@ -11,8 +11,12 @@
  */
 package dev.moontide.spark.sql;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeSet;
+import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
+import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.plans.logical.Statistics;
 import org.apache.spark.sql.internal.SQLConf;
@@ -48,5 +52,17 @@ public sealed interface AnsweringPlan permits InferencePlan, TransformPlan {
             rows.rowCount(),
             rows.attributeStats(),
             rows.isRuntime());
+  }
+
+  /** What such a node gives, logical or physical: the child's columns, then the answers. */
+  static Seq<Attribute> output(Seq<Attribute> child, Seq<Attribute> answers) {
+    List<Attribute> output = new ArrayList<>(ScalaLists.list(child));
+    output.addAll(ScalaLists.list(answers));
+    return ScalaLists.seq(output);
+  }
+
+  /** What such a node adds to its child's columns. */
+  static AttributeSet produced(Seq<Attribute> answers) {
+    return AttributeSet$.MODULE$.apply(ScalaLists.<Expression>seq(ScalaLists.list(answers)));
   }
 }

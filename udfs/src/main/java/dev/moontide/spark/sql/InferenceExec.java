@@ -16,7 +16,6 @@ import dev.moontide.spark.EngineResources;
 import dev.moontide.spark.Inference;
 import dev.moontide.spark.SessionStore;
 import dev.moontide.spark.store.ResultFolder;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -26,7 +25,6 @@ import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeSet;
-import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.SortOrder;
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning;
@@ -89,14 +87,12 @@ public final class InferenceExec extends SparkPlan implements UnaryExecNode {
 
   @Override
   public Seq<Attribute> output() {
-    List<Attribute> output = new ArrayList<>(ScalaLists.list(child.output()));
-    output.addAll(ScalaLists.list(answers));
-    return ScalaLists.seq(output);
+    return AnsweringPlan.output(child.output(), answers);
   }
 
   @Override
   public AttributeSet producedAttributes() {
-    return AttributeSet$.MODULE$.apply(ScalaLists.<Expression>seq(ScalaLists.list(answers)));
+    return AnsweringPlan.produced(answers);
   }
 
   @Override

@@ -18,7 +18,6 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeSet;
-import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.SortOrder;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
@@ -110,14 +109,12 @@ public final class InferencePlan extends LogicalPlan implements UnaryNode, Answe
 
   @Override
   public Seq<Attribute> output() {
-    List<Attribute> output = new ArrayList<>(ScalaLists.list(child.output()));
-    output.addAll(ScalaLists.list(answers));
-    return ScalaLists.seq(output);
+    return AnsweringPlan.output(child.output(), answers);
   }
 
   @Override
   public AttributeSet producedAttributes() {
-    return AttributeSet$.MODULE$.apply(ScalaLists.<Expression>seq(ScalaLists.list(answers)));
+    return AnsweringPlan.produced(answers);
   }
 
   /**

@@ -11,7 +11,6 @@
  */
 package dev.moontide.spark.sql;
 
-import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
@@ -23,8 +22,6 @@ import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeSet;
-import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
-import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning;
 import org.apache.spark.sql.catalyst.types.DataTypeUtils;
 import org.apache.spark.sql.execution.SparkPlan;
@@ -76,9 +73,7 @@ public final class TransformExec extends SparkPlan implements UnaryExecNode {
 
   @Override
   public Seq<Attribute> output() {
-    List<Attribute> output = new ArrayList<>(ScalaLists.list(child.output()));
-    output.addAll(ScalaLists.list(answers));
-    return ScalaLists.seq(output);
+    return AnsweringPlan.output(child.output(), answers);
   }
 
   @Override
@@ -88,7 +83,7 @@ public final class TransformExec extends SparkPlan implements UnaryExecNode {
 
   @Override
   public AttributeSet producedAttributes() {
-    return AttributeSet$.MODULE$.apply(ScalaLists.<Expression>seq(ScalaLists.list(answers)));
+    return AnsweringPlan.produced(answers);
   }
 
   @Override

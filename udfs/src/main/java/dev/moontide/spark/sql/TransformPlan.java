@@ -11,7 +11,6 @@
  */
 package dev.moontide.spark.sql;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
@@ -19,8 +18,6 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeSet;
-import org.apache.spark.sql.catalyst.expressions.AttributeSet$;
-import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.plans.logical.Statistics;
 import org.apache.spark.sql.catalyst.plans.logical.UnaryNode;
@@ -104,9 +101,7 @@ public final class TransformPlan extends LogicalPlan implements UnaryNode, Answe
 
   @Override
   public Seq<Attribute> output() {
-    List<Attribute> output = new ArrayList<>(ScalaLists.list(child.output()));
-    output.addAll(ScalaLists.list(answers));
-    return ScalaLists.seq(output);
+    return AnsweringPlan.output(child.output(), answers);
   }
 
   /** Every column, as tasks take rows whole. */
@@ -117,7 +112,7 @@ public final class TransformPlan extends LogicalPlan implements UnaryNode, Answe
 
   @Override
   public AttributeSet producedAttributes() {
-    return AttributeSet$.MODULE$.apply(ScalaLists.<Expression>seq(ScalaLists.list(answers)));
+    return AnsweringPlan.produced(answers);
   }
 
   @Override
